@@ -1,0 +1,1 @@
+//! The engine that runs every job in a fresh CPython process.

@@ -1,0 +1,14 @@
+//! beamq: the script server of one instrument.
+//!
+//! `docs/architecture.md` has the bird's-eye view and the map of the code.
+
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod engine;
+pub mod journal;
+pub mod protocol;
+pub mod security;
+pub mod server;
+pub mod transport;
+pub mod wire;

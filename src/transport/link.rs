@@ -1,0 +1,176 @@
+//! The seam between transports and the server: one [`ClientLink`] per reply destination.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use beamq_machines::SessionId;
+use bytes::Bytes;
+use tokio::sync::{broadcast, mpsc};
+
+/// Where a client came from, for the audit and for deciding who owns a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// `embedded`, `activemq` or `http`.
+    pub transport: &'static str,
+    /// The peer's address or the broker's connection id.
+    pub peer: String,
+    /// The account that the transport checked, if it did.
+    pub account: Option<String>,
+    /// Where replies go, in the transport's own form.
+    pub reply_to: String,
+}
+
+/// A message from a client, with the place where its replies and events go.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    /// A reply destination was seen for the first time.
+    Announce { session: SessionId, origin: Origin, outbox: Outbox, may_read_events: Arc<AtomicBool> },
+    /// A message of that client.
+    Message { session: SessionId, correlation: Option<String>, body: Bytes },
+    /// The reply destination is gone.
+    Gone { session: SessionId },
+}
+
+/// Something for a client.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The request's correlation id, for a reply to a request that had one; events have none.
+    pub correlation: Option<String>,
+    /// The JSON text.
+    pub body: Arc<str>,
+}
+
+/// The link was closed by the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server has closed this session or is shutting down")]
+pub struct LinkClosed;
+
+/// The sending end of a client's outgoing messages, bounded by count and bytes.
+///
+/// The server loop never waits for a client: a message that finds no room closes the session.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    sender: mpsc::Sender<Outgoing>,
+}
+
+impl Outbox {
+    /// Hands over a message; `false` when the client reads too slowly or is gone.
+    #[must_use]
+    pub fn push(&self, message: Outgoing) -> bool {
+        self.sender.try_send(message).is_ok()
+    }
+}
+
+/// One client, as its transport sees it. Dropping it tells the server that the client is gone.
+#[derive(Debug)]
+pub struct ClientLink {
+    session: SessionId,
+    to_server: mpsc::Sender<Delivery>,
+    may_read_events: Arc<AtomicBool>,
+}
+
+impl ClientLink {
+    /// The number of the session, for logs.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Hands a message to the server, waiting while it is busy.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkClosed`] when the server shuts down.
+    pub async fn deliver(&self, correlation: Option<String>, body: Bytes) -> Result<(), LinkClosed> {
+        let message = Delivery::Message { session: self.session, correlation, body };
+        self.to_server.send(message).await.map_err(|_| LinkClosed)
+    }
+
+    /// Whether this client has logged in with a role that may read events.
+    #[must_use]
+    pub fn may_read_events(&self) -> bool {
+        self.may_read_events.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for ClientLink {
+    fn drop(&mut self) {
+        let gone = Delivery::Gone { session: self.session };
+        if let Err(mpsc::error::TrySendError::Full(gone)) = self.to_server.try_send(gone) {
+            // The server is busy: the news waits in a task of its own instead of being lost.
+            let to_server = self.to_server.clone();
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { to_server.send(gone).await.ok() });
+            }
+        }
+    }
+}
+
+/// The door through which transports bring clients in.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    to_server: mpsc::Sender<Delivery>,
+    next_session: Arc<std::sync::atomic::AtomicU64>,
+    events: broadcast::Sender<Arc<str>>,
+    instrument: Arc<str>,
+}
+
+/// How many messages may wait for one client before it counts as too slow.
+const OUTBOX_MESSAGES: usize = 4096;
+
+impl Clients {
+    /// Opens the door; deliveries come out of the returned receiver.
+    pub(crate) fn new(instrument: &str) -> (Self, mpsc::Receiver<Delivery>) {
+        let (to_server, deliveries) = mpsc::channel(1024);
+        let clients = Self {
+            to_server,
+            next_session: Arc::default(),
+            events: broadcast::channel(8192).0,
+            instrument: instrument.into(),
+        };
+        (clients, deliveries)
+    }
+
+    /// Brings in a client. The receiver yields what is to be written to it, in order, and ends when the
+    /// server closes the session.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkClosed`] when the server shuts down.
+    pub async fn announce(
+        &self,
+        origin: Origin,
+    ) -> Result<(ClientLink, mpsc::Receiver<Outgoing>), LinkClosed> {
+        let session = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed) + 1);
+        let may_read_events = Arc::new(AtomicBool::new(false));
+        let (sender, outgoing) = mpsc::channel(OUTBOX_MESSAGES);
+        let announce = Delivery::Announce {
+            session,
+            origin,
+            outbox: Outbox { sender },
+            may_read_events: Arc::clone(&may_read_events),
+        };
+        self.to_server.send(announce).await.map_err(|_| LinkClosed)?;
+        Ok((ClientLink { session, to_server: self.to_server.clone(), may_read_events }, outgoing))
+    }
+
+    /// Every event once, as JSON text in the native form, for a topic with many observers.
+    #[must_use]
+    pub fn observe(&self) -> broadcast::Receiver<Arc<str>> {
+        self.events.subscribe()
+    }
+
+    /// The instrument's name, which is part of the topic's name.
+    #[must_use]
+    pub fn instrument(&self) -> &str {
+        &self.instrument
+    }
+
+    /// Sends an event to the observers.
+    pub(crate) fn broadcast(&self, event: &Arc<str>) {
+        // No observer is not an error.
+        let _ = self.events.send(Arc::clone(event));
+    }
+}
