@@ -64,8 +64,8 @@ pub enum EngineOrder {
     Answer {
         /// Which question.
         prompt: PromptId,
-        /// The answer.
-        value: Value,
+        /// The answer; `None` when nobody gave one in time and there is no default.
+        value: Option<Value>,
     },
 }
 
