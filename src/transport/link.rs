@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use beamq_machines::SessionId;
@@ -34,12 +34,30 @@ pub(crate) enum Delivery {
 }
 
 /// Something for a client.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Outgoing {
     /// The request's correlation id, for a reply to a request that had one; events have none.
     pub correlation: Option<String>,
     /// The JSON text.
     pub body: Arc<str>,
+    /// Gives the bytes back to the client's budget when the message has been written.
+    budget: Option<Arc<AtomicUsize>>,
+}
+
+impl Outgoing {
+    /// A message for a client.
+    #[must_use]
+    pub fn new(correlation: Option<String>, body: Arc<str>) -> Self {
+        Self { correlation, body, budget: None }
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if let Some(waiting) = &self.budget {
+            waiting.fetch_sub(self.body.len(), Ordering::Relaxed);
+        }
+    }
 }
 
 /// The link was closed by the server.
@@ -53,13 +71,21 @@ pub struct LinkClosed;
 #[derive(Clone, Debug)]
 pub struct Outbox {
     sender: mpsc::Sender<Outgoing>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
+
+/// How many bytes may wait for one client before it counts as too slow.
+const OUTBOX_BYTES: usize = 64 << 20;
 
 impl Outbox {
     /// Hands over a message; `false` when the client reads too slowly or is gone.
     #[must_use]
-    pub fn push(&self, message: Outgoing) -> bool {
-        self.sender.try_send(message).is_ok()
+    pub fn push(&self, mut message: Outgoing) -> bool {
+        let size = message.body.len();
+        let waiting = self.waiting_bytes.fetch_add(size, Ordering::Relaxed);
+        message.budget = Some(Arc::clone(&self.waiting_bytes));
+        // One message may be larger than the budget, when nothing else waits.
+        (waiting == 0 || waiting + size <= OUTBOX_BYTES) && self.sender.try_send(message).is_ok()
     }
 }
 
@@ -112,7 +138,7 @@ impl Drop for ClientLink {
 #[derive(Clone, Debug)]
 pub struct Clients {
     to_server: mpsc::Sender<Delivery>,
-    next_session: Arc<std::sync::atomic::AtomicU64>,
+    next_session: Arc<AtomicU64>,
     events: broadcast::Sender<Arc<str>>,
     instrument: Arc<str>,
 }
@@ -149,7 +175,7 @@ impl Clients {
         let announce = Delivery::Announce {
             session,
             origin,
-            outbox: Outbox { sender },
+            outbox: Outbox { sender, waiting_bytes: Arc::default() },
             may_read_events: Arc::clone(&may_read_events),
         };
         self.to_server.send(announce).await.map_err(|_| LinkClosed)?;
