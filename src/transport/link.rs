@@ -9,6 +9,8 @@ use beamq_machines::SessionId;
 use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc};
 
+use crate::protocol::{Decoded, decode};
+
 /// Where a client came from, for the audit and for deciding who owns a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -28,7 +30,7 @@ pub(crate) enum Delivery {
     /// A reply destination was seen for the first time.
     Announce { session: SessionId, origin: Origin, outbox: Outbox, may_read_events: Arc<AtomicBool> },
     /// A message of that client.
-    Message { session: SessionId, correlation: Option<String>, body: Bytes },
+    Message { session: SessionId, correlation: Option<String>, decoded: Decoded },
     /// The reply destination is gone.
     Gone { session: SessionId },
 }
@@ -104,13 +106,15 @@ impl ClientLink {
         self.session
     }
 
-    /// Hands a message to the server, waiting while it is busy.
+    /// Hands a message to the server, waiting while it is busy. It is decoded here, in the client's own
+    /// task: what is large or hostile costs its sender time, and nobody else.
     ///
     /// # Errors
     ///
     /// [`LinkClosed`] when the server shuts down.
     pub async fn deliver(&self, correlation: Option<String>, body: Bytes) -> Result<(), LinkClosed> {
-        let message = Delivery::Message { session: self.session, correlation, body };
+        let decoded = decode(&body);
+        let message = Delivery::Message { session: self.session, correlation, decoded };
         self.to_server.send(message).await.map_err(|_| LinkClosed)
     }
 

@@ -3,4 +3,5 @@
 
 mod link;
 
+pub(crate) use link::Delivery;
 pub use link::{ClientLink, Clients, LinkClosed, Origin, Outbox, Outgoing};

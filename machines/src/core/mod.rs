@@ -21,7 +21,7 @@ pub use input::{
 };
 
 use crate::{
-    effect::{Announcement, Effect, EngineOrder},
+    effect::{Announcement, Effect, EngineOrder, PromptEnd},
     ids::{JobId, SessionId},
     job::{self, Job, JobEvent, JobMachine, Verdict},
     progress::Progress,
@@ -61,6 +61,7 @@ pub struct Core {
     progress: Progress,
     prompt: Option<Prompt>,
     blocked_engine: Option<String>,
+    closing: bool,
 }
 
 impl Core {
@@ -93,6 +94,7 @@ impl Core {
             progress: Progress::default(),
             prompt: None,
             blocked_engine: None,
+            closing: false,
         }
     }
 
@@ -127,6 +129,7 @@ impl Core {
             Input::Timer(timer) => self.timer(timer, at, &mut outcome),
             Input::Session(id, event) => self.session_event(id, &event, at, &mut outcome),
             Input::Restarted => self.restarted(at, &mut outcome),
+            Input::Closing { abort_active } => self.close(abort_active, at, &mut outcome),
         }
         self.start_next(at, &mut outcome);
         outcome.effects = without_repeated_announcements(std::mem::take(&mut outcome.effects));
@@ -331,11 +334,10 @@ impl Core {
         self.prompt = Some(prompt);
     }
 
-    fn settle_prompt(&mut self, outcome: &mut Outcome) -> Option<Prompt> {
-        let prompt = self.prompt.take()?;
+    fn settle_prompt(&mut self, how: PromptEnd, outcome: &mut Outcome) {
+        let Some(prompt) = self.prompt.take() else { return };
         outcome.effects.push(Effect::CancelTimer(Timer::PromptTimeout(prompt.id)));
-        outcome.effects.push(Effect::Announce(Announcement::Prompt(prompt.id)));
-        Some(prompt)
+        outcome.effects.push(Effect::Announce(Announcement::PromptSettled(prompt.id, how)));
     }
 
     fn end_active(&mut self, id: JobId, event: JobEvent, at: Timestamp, outcome: &mut Outcome) {
@@ -346,7 +348,7 @@ impl Core {
             outcome.turned_down = Some(rejected);
             return;
         }
-        self.settle_prompt(outcome);
+        self.settle_prompt(PromptEnd::Withdrawn, outcome);
         self.progress = Progress::default();
         let then = match self.ended.last().map(JobMachine::state) {
             _ if pause_was_pending => {
@@ -390,7 +392,7 @@ impl Core {
             Timer::PromptTimeout(id) => {
                 if self.prompt.as_ref().is_some_and(|prompt| prompt.id == id) {
                     let answer = self.prompt.as_ref().and_then(|prompt| prompt.default.clone());
-                    self.settle_prompt(outcome);
+                    self.settle_prompt(PromptEnd::TimedOut, outcome);
                     self.send_answer(id, answer, outcome);
                 }
             }
@@ -474,8 +476,19 @@ impl Core {
         Some(Hold { by: SERVER.into(), why })
     }
 
+    fn close(&mut self, abort_active: bool, at: Timestamp, outcome: &mut Outcome) {
+        self.closing = true;
+        if let Some(id) = self.kept.queue.active.filter(|_| abort_active) {
+            let why = Some("the server was stopped".to_owned());
+            self.note(Fact::Job(id, JobEvent::AbortAsked { why }), at, outcome);
+        }
+    }
+
     /// After every input: the next job starts if it may.
     fn start_next(&mut self, at: Timestamp, outcome: &mut Outcome) {
+        if self.closing {
+            return;
+        }
         if !matches!(self.kept.queue.state(), queue::State::Idle {} | queue::State::Between {}) {
             return;
         }
@@ -575,7 +588,9 @@ fn without_repeated_announcements(effects: Vec<Effect>) -> Vec<Effect> {
         .filter(|effect| match effect {
             Effect::Announce(Announcement::Job(id)) => jobs.insert(*id),
             Effect::Announce(Announcement::Queue) => !std::mem::replace(&mut queue, true),
-            Effect::Announce(Announcement::Prompt(_) | Announcement::Notice(_))
+            Effect::Announce(
+                Announcement::Prompt(_) | Announcement::PromptSettled(..) | Announcement::Notice(_),
+            )
             | Effect::Engine { .. }
             | Effect::SetTimer { .. }
             | Effect::CancelTimer(_)
