@@ -91,6 +91,29 @@ impl ErrorKind {
         }
     }
 
+    /// What the kind means, in a few words.
+    #[must_use]
+    pub const fn summary(self) -> &'static str {
+        match self {
+            Self::ParseError => "the message is not JSON",
+            Self::InvalidRequest => "the message is not a JSON-RPC 2.0 request",
+            Self::MethodNotFound => "there is no such method",
+            Self::InvalidParams => "a member of the call is missing, unknown or mistyped",
+            Self::InternalError => "the server itself failed",
+            Self::NotLoggedIn => "the method needs a login first",
+            Self::Forbidden => "wrong credentials, or a role that may not",
+            Self::WrongState => "this cannot be done in the present state",
+            Self::NotFound => "there is no such job, prompt or command",
+            Self::StaleRevision => "the queue has changed since the client looked",
+            Self::NotPausable => "the running job has no pause points",
+            Self::NeedsNicos => "only the nicos engine can do this",
+            Self::InvalidJob => "the content of a submission cannot be accepted",
+            Self::NicosRefused => "NICOS refused the command",
+            Self::TooLarge => "the message or a part of it is larger than the server takes",
+            Self::Unavailable => "what the method needs is not there at the moment",
+        }
+    }
+
     /// The kind as it stands in `data.kind`, which is also its anchor in the documentation.
     #[must_use]
     pub const fn name(self) -> &'static str {

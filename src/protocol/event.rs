@@ -66,6 +66,21 @@ impl EventKind {
         }
     }
 
+    /// What the event tells, in one sentence.
+    #[must_use]
+    pub const fn summary(self) -> &'static str {
+        match self {
+            Self::Job => "A job was added, or its state or description changed.",
+            Self::Queue => "The queue's state, order or revision changed.",
+            Self::Output => "A job wrote lines.",
+            Self::Progress => "The running job got further.",
+            Self::Prompt => "The running script asks a question, or the question was settled.",
+            Self::Catalogue => "The commands of the instrument changed.",
+            Self::Engine => "What runs the scripts came or went.",
+            Self::Notice => "People should look.",
+        }
+    }
+
     /// The kind of the notification with this method.
     #[must_use]
     pub fn of_method(method: &str) -> Option<Self> {

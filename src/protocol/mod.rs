@@ -8,6 +8,7 @@ mod error;
 mod event;
 mod method;
 pub mod native;
+pub mod openrpc;
 mod params;
 mod reference;
 pub mod request;
