@@ -15,7 +15,7 @@ use super::{
     reader::{self, Readers},
     rows::{
         AuditQuery, AuditRow, Batch, HistoryPage, HistoryQuery, OutputPage, OutputSize, Pruned, Replay,
-        StoredEvent,
+        StoredEvent, StoredJob,
     },
     writer::{Answer, Order, Writer},
 };
@@ -137,7 +137,7 @@ impl Journal {
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub async fn job(&self, id: u64) -> Result<Option<String>, JournalError> {
+    pub async fn job(&self, id: u64) -> Result<Option<StoredJob>, JournalError> {
         self.readers.read(move |connection| reader::job(connection, id)).await
     }
 

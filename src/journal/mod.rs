@@ -23,5 +23,5 @@ pub use error::JournalError;
 pub use handle::Journal;
 pub use rows::{
     AuditQuery, AuditRow, Batch, EventRow, FactRow, HistoryPage, HistoryQuery, JobRow, OutputPage, OutputRow,
-    OutputSize, Pruned, Replay, StoredEvent,
+    OutputSize, Pruned, Replay, StoredEvent, StoredJob,
 };

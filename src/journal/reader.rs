@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::{
     error::{JournalError, JournalErrorKind},
     format::{from_sql, open_reader, to_sql},
-    rows::{AuditQuery, AuditRow, HistoryPage, HistoryQuery, OutputPage, OutputSize, StoredEvent},
+    rows::{AuditQuery, AuditRow, HistoryPage, HistoryQuery, OutputPage, OutputSize, StoredEvent, StoredJob},
     statements::decode_lines,
 };
 
@@ -62,10 +62,10 @@ impl Readers {
     }
 }
 
-pub(super) fn job(connection: &Connection, id: u64) -> rusqlite::Result<Option<String>> {
+pub(super) fn job(connection: &Connection, id: u64) -> rusqlite::Result<Option<StoredJob>> {
     connection
-        .prepare_cached("SELECT json FROM job WHERE id = ?1")?
-        .query_row([to_sql(id)], |row| row.get(0))
+        .prepare_cached("SELECT json, script FROM job WHERE id = ?1")?
+        .query_row([to_sql(id)], |row| Ok(StoredJob { json: row.get(0)?, script: row.get(1)? }))
         .optional()
 }
 

@@ -246,3 +246,12 @@ pub struct Pruned {
     /// Entries of the audit.
     pub audit: u64,
 }
+
+/// A job of the history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredJob {
+    /// What [`JobRow::json`] was.
+    pub json: String,
+    /// Its script, if it had one.
+    pub script: Option<String>,
+}
