@@ -9,6 +9,7 @@ mod effect;
 mod ids;
 mod progress;
 mod report;
+mod role;
 mod spec;
 mod time;
 
@@ -16,5 +17,6 @@ pub use effect::{AbortStage, Announcement, Effect, EngineOrder, Notice, PauseLev
 pub use ids::{JobId, PromptId, RequestId, SessionId};
 pub use progress::{Basis, Progress};
 pub use report::{CommandError, CommandInProgress, Ending, Phase, Report, TracebackFrame};
+pub use role::Role;
 pub use spec::{CommandCall, JobBody, JobKind, JobSpec};
 pub use time::{Due, Timer, Timestamp};
