@@ -59,6 +59,9 @@ const FORMAT_1: &str = "
 /// so a crash can take some that clients have seen; their numbers must not come again.
 const EVENT_SEQ_JUMP: u64 = 1_000_000;
 
+/// How long another program (a backup, a browser of databases) may hold the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Files up to this size are checked as a whole after a crash; that takes well under a second.
 const CHECKED_AFTER_CRASH: u64 = 64 << 20;
 
@@ -70,9 +73,13 @@ const CHECKED_AFTER_CRASH: u64 = 64 << 20;
 pub(super) fn open(path: &Path) -> Result<(Connection, Replay), JournalError> {
     let shared = Arc::new(path.to_owned());
     prepare_file(path).map_err(|error| JournalError::from_io(&shared, &error))?;
-    let mut connection = open_connection(path).map_err(|error| JournalError::from_sqlite(&shared, &error))?;
-    migrate(&mut connection, &shared, MIGRATIONS)?;
     let sqlite = |error: rusqlite::Error| JournalError::from_sqlite(&shared, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    // A file of another program or a newer version is left as it was found, so this comes first.
+    let format = identify(&connection, &shared, MIGRATIONS)?;
+    configure(&connection).map_err(sqlite)?;
+    migrate(&mut connection, format, MIGRATIONS).map_err(sqlite)?;
 
     let clean_shutdown = meta(&connection, "clean_shutdown").map_err(sqlite)? == 1;
     // From here on a crash is a crash: the mark goes before anything is read or written.
@@ -89,7 +96,7 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Replay), JournalError> {
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
@@ -125,28 +132,12 @@ fn prepare_file(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn open_connection(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
-    connection.set_prepared_statement_cache_capacity(64);
-    // Before the first table is made, so that deleted history gives its space back to the disk.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
-    connection.pragma_update(None, "cache_size", -4096)?;
-    Ok(connection)
-}
-
-fn migrate(
-    connection: &mut Connection,
-    path: &Arc<PathBuf>,
-    migrations: &[&str],
-) -> Result<(), JournalError> {
+/// The format of the file; 0 for a new one.
+fn identify(connection: &Connection, path: &Arc<PathBuf>, migrations: &[&str]) -> Result<i64, JournalError> {
     let sqlite = |error: rusqlite::Error| JournalError::from_sqlite(path, &error);
     let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
     let application = pragma("application_id").map_err(sqlite)?;
     let format = pragma("user_version").map_err(sqlite)?;
     let tables: i64 =
@@ -158,14 +149,27 @@ fn migrate(
     if format > known {
         return Err(JournalError::new(path, JournalErrorKind::NewerFormat { found: format, known }));
     }
+    Ok(format)
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(64);
+    // Before the first table is made, so that deleted history gives its space back to the disk.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "cache_size", -4096)
+}
+
+fn migrate(connection: &mut Connection, format: i64, migrations: &[&str]) -> rusqlite::Result<()> {
     for (step, target) in migrations.iter().zip(1_i64..).filter(|(_, target)| *target > format) {
         // The step and the new number are one transaction: a crash leaves the old format whole.
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
-        transaction.execute_batch(step).map_err(sqlite)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite)?;
-        transaction.pragma_update(None, "user_version", target).map_err(sqlite)?;
-        transaction.commit().map_err(sqlite)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", target)?;
+        transaction.commit()?;
     }
     Ok(())
 }
@@ -215,4 +219,33 @@ fn check_facts(replay: &Replay, path: &Arc<PathBuf>) -> Result<(), JournalError>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_run_from_the_format_of_the_file_to_the_newest_one_and_never_half() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beamq.db");
+        let shared = Arc::new(path.clone());
+        let mut connection = Connection::open(&path).unwrap();
+        let first = ["CREATE TABLE note (text TEXT)"];
+        let second = ["this is not run again", "ALTER TABLE note ADD COLUMN time_ms INTEGER"];
+        let broken = ["-", "-", "CREATE TABLE half (x); this is not SQL"];
+
+        assert_eq!(identify(&connection, &shared, &first).unwrap(), 0);
+        migrate(&mut connection, 0, &first).unwrap();
+        assert_eq!(identify(&connection, &shared, &second).unwrap(), 1);
+        migrate(&mut connection, 1, &second).unwrap();
+        connection.execute("INSERT INTO note (text, time_ms) VALUES ('kept', 1)", []).unwrap();
+        assert!(migrate(&mut connection, 2, &broken).is_err());
+        assert_eq!(identify(&connection, &shared, &broken).unwrap(), 2, "the old format is still whole");
+        let tables: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
+        assert_eq!(tables, 1);
+        assert!(identify(&connection, &shared, &first).is_err(), "an older version refuses it");
+    }
 }

@@ -25,3 +25,10 @@ pub use rows::{
     AuditQuery, AuditRow, Batch, EventRow, FactRow, HistoryPage, HistoryQuery, JobRow, OutputPage, OutputRow,
     OutputSize, Pruned, Replay, StoredEvent, StoredJob,
 };
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod data_dir_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_wrap)]
+mod tests;
