@@ -508,6 +508,7 @@ impl Dispatcher {
             After::SetTimer(timer, due) => self.timers.set(timer, due, Instant::now(), Self::now()),
             After::CancelTimer(timer) => self.timers.cancel(timer),
             After::Event(event) => {
+                self.events.went_out(event.seq);
                 self.doors.broadcast(&event.text);
                 for session in self.clients.publish(event.kind, &event.text) {
                     self.close_slow(session);

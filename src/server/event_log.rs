@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use beamq_machines::Timestamp;
 
-use crate::protocol::{Event, EventBody, EventKind, native};
+use crate::protocol::{Event, EventBody, EventKind};
 
 /// The most bytes of events that are kept in memory.
 const KEPT_BYTES: usize = 8 << 20;
@@ -24,6 +24,7 @@ pub(super) struct Numbered {
 #[derive(Debug)]
 pub(super) struct EventLog {
     last: u64,
+    published: u64,
     kept: VecDeque<Numbered>,
     bytes: usize,
 }
@@ -31,20 +32,24 @@ pub(super) struct EventLog {
 impl EventLog {
     /// Goes on after the last number that an earlier process gave.
     pub(super) fn after(last: u64) -> Self {
-        Self { last, kept: VecDeque::new(), bytes: 0 }
+        Self { last, published: last, kept: VecDeque::new(), bytes: 0 }
     }
 
-    /// The last number given.
-    pub(super) fn last(&self) -> u64 {
-        self.last
+    /// The number of the last event that went out.
+    pub(super) fn published(&self) -> u64 {
+        self.published
+    }
+
+    /// Notes that an event has gone out.
+    pub(super) fn went_out(&mut self, seq: u64) {
+        self.published = self.published.max(seq);
     }
 
     /// Numbers an event and keeps it.
     pub(super) fn number(&mut self, body: EventBody, time: Timestamp) -> Numbered {
         self.last += 1;
-        let event = Event { seq: self.last, time: time.into(), body };
-        let kind = event.body.kind();
-        let numbered = Numbered { seq: self.last, kind, time, text: native::notification(&event) };
+        let event = Event::new(self.last, time, body);
+        let numbered = Numbered { seq: self.last, kind: event.kind(), time, text: event.encode() };
         self.bytes += numbered.text.len();
         self.kept.push_back(numbered.clone());
         while self.bytes > KEPT_BYTES || self.kept.len() > KEPT_EVENTS {
