@@ -420,6 +420,20 @@ pub enum LogLevel {
     Trace,
 }
 
+impl LogLevel {
+    /// The level as a log filter spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
 const fn seconds(n: u64) -> std::time::Duration {
     std::time::Duration::from_secs(n)
 }

@@ -149,7 +149,7 @@ async fn listen(
     config: &Config,
     wanted: Option<SocketAddr>,
 ) -> Result<Option<EmbeddedEndpoint>, ServeError> {
-    let configured = config.transports.embedded.on().map(|embedded| embedded.stomp.into());
+    let configured = config.transports.embedded.on().map(|embedded| embedded.stomp.0);
     match wanted.or(configured) {
         Some(address) => Ok(Some(embedded::bind(address).await?)),
         None => Ok(None),

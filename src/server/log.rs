@@ -3,7 +3,7 @@
 
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, sync::Mutex};
 
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Layer, fmt::layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::ServeError;
 use crate::config::{LogConfig, LogFormat};
@@ -19,23 +19,27 @@ pub(super) fn start(config: &LogConfig, quiet: bool, data_dir: &Path) -> Result<
         std::fs::rename(&path, data_dir.join("beamq.log.1")).map_err(failed)?;
     }
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
-    let level = config.level.to_string();
+    let level = config.level.name();
     let filter = || {
         let ours = format!("warn,beamq={level}");
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(ours))
     };
-    let json = config.format == LogFormat::Json;
-    let to_file = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Mutex::new(file));
-    let to_stderr = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr);
     let stderr_filter = if quiet { EnvFilter::new("error") } else { filter() };
+    let file = Mutex::new(file);
     let subscriber = tracing_subscriber::registry();
-    // A process has one log; a second server in the same process (tests) goes on with the first one's.
-    let started = if json {
-        let file = to_file.json().with_filter(filter());
-        subscriber.with(file).with(to_stderr.json().with_filter(stderr_filter)).try_init()
-    } else {
-        let file = to_file.with_filter(filter());
-        subscriber.with(file).with(to_stderr.with_filter(stderr_filter)).try_init()
+    // A process has one log; a second server in the same process goes on with the first one's.
+    let started = match config.format {
+        LogFormat::Json => {
+            let to_file = layer().json().with_writer(file).with_filter(filter());
+            let to_stderr = layer().json().with_writer(std::io::stderr).with_filter(stderr_filter);
+            subscriber.with(to_file).with(to_stderr).try_init()
+        }
+        LogFormat::Text => {
+            let to_file = layer().with_ansi(false).with_writer(file).with_filter(filter());
+            let to_stderr =
+                layer().with_ansi(false).with_writer(std::io::stderr).with_filter(stderr_filter);
+            subscriber.with(to_file).with(to_stderr).try_init()
+        }
     };
     started.ok();
     Ok(())
