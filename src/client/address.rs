@@ -169,14 +169,18 @@ mod tests {
 
     #[test]
     fn a_url_gives_the_place_and_the_credentials_with_escapes_decoded() {
-        let (place, credentials) = ServerAddress::parse_url("stomp://gui:p%40ss%3Aword@127.0.0.1:7000").unwrap();
+        let (place, credentials) =
+            ServerAddress::parse_url("stomp://gui:p%40ss%3Aword@127.0.0.1:7000").unwrap();
         assert_eq!(place, address("127.0.0.1", 7000));
         assert_eq!(credentials, Some(Credentials { user: "gui".into(), passcode: "p@ss:word".into() }));
     }
 
     #[test]
     fn the_port_may_be_left_out_and_ipv6_is_written_in_brackets() {
-        assert_eq!(ServerAddress::parse_url("stomp://localhost").unwrap(), (address("localhost", 61613), None));
+        assert_eq!(
+            ServerAddress::parse_url("stomp://localhost").unwrap(),
+            (address("localhost", 61613), None)
+        );
         let (place, _) = ServerAddress::parse_url("stomp://[::1]:61614/").unwrap();
         assert_eq!(place, address("::1", 61614));
         assert_eq!(place.to_string(), "stomp://[::1]:61614");

@@ -94,7 +94,8 @@ impl DataDir {
     fn from_environment(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<Self, DiscoveryError> {
         // The XDG specification says that a relative path is to be ignored.
         let absolute = |name| variable(name).filter(|path: &PathBuf| path.is_absolute());
-        let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+        let state =
+            absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
         state.map(|state| Self::at(state.join("beamq"))).ok_or(DiscoveryError::NoHome)
     }
 
@@ -193,7 +194,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::at(dir.path());
         fs::write(data.token_file(), "abc\n").unwrap();
-        fs::write(data.endpoint_file(), r#"{"pid": 7, "stomp": "127.0.0.1:4242", "http": null, "more": 1}"#).unwrap();
+        fs::write(data.endpoint_file(), r#"{"pid": 7, "stomp": "127.0.0.1:4242", "http": null, "more": 1}"#)
+            .unwrap();
         assert_eq!(data.token().unwrap().as_deref(), Some("abc"));
         assert_eq!(data.stomp_address().unwrap().port, 4242);
         assert_eq!(data.endpoint().unwrap().unwrap().pid, 7);

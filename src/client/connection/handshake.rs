@@ -94,7 +94,9 @@ async fn greeting(reader: &mut Reader, address: &ServerAddress) -> Result<Frame,
             Some(Err(StompError::Io(source))) => Err(ClientError::Lost { detail: source.to_string() }),
             Some(Err(error)) => Err(not_stomp(address, error.to_string())),
             // Brokers sometimes refuse credentials by nothing but this.
-            None => Err(ClientError::Lost { detail: "it was closed before the login was answered".to_owned() }),
+            None => {
+                Err(ClientError::Lost { detail: "it was closed before the login was answered".to_owned() })
+            }
         };
     }
 }
