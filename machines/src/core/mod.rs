@@ -61,7 +61,6 @@ pub struct Core {
     ended: Vec<JobMachine>,
     progress: Progress,
     prompt: Option<Prompt>,
-    blocked_engine: Option<String>,
 }
 
 impl Core {
@@ -93,7 +92,6 @@ impl Core {
             ended: Vec::new(),
             progress: Progress::default(),
             prompt: None,
-            blocked_engine: None,
         }
     }
 
@@ -396,17 +394,22 @@ impl Core {
     }
 
     fn engine_available(&mut self, available: Result<(), String>, at: Timestamp, outcome: &mut Outcome) {
-        match available {
-            Ok(()) if self.blocked_engine.take().is_some() => {
-                self.note(Fact::Queue(QueueEvent::EngineBack), at, outcome);
-            }
-            Ok(()) => {}
-            Err(why) if self.blocked_engine.as_ref() != Some(&why) => {
-                self.blocked_engine = Some(why.clone());
-                self.note(Fact::Queue(QueueEvent::EngineLost { why }), at, outcome);
-            }
-            Err(_) => {}
-        }
+        let blocked = match self.kept.queue.state() {
+            queue::State::Blocked { why, .. } => Some(why),
+            queue::State::Idle {}
+            | queue::State::Busy {}
+            | queue::State::Between {}
+            | queue::State::Draining { .. }
+            | queue::State::Held { .. } => None,
+        };
+        // An engine may say the same again.
+        let event = match (available, blocked) {
+            (Ok(()), Some(_)) => QueueEvent::EngineBack,
+            (Err(why), Some(known)) if why == *known => return,
+            (Err(why), _) => QueueEvent::EngineLost { why },
+            (Ok(()), None) => return,
+        };
+        self.note(Fact::Queue(event), at, outcome);
     }
 
     fn timer(&mut self, timer: Timer, at: Timestamp, outcome: &mut Outcome) {

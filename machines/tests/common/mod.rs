@@ -98,7 +98,6 @@ impl Conversation {
         let restored = Core::restore(self.policy, &snapshot).unwrap();
         assert!(self.core.same_state(&restored), "the snapshot does not restore: {snapshot}");
         self.core = restored;
-        self.timers.clear();
     }
 }
 
