@@ -22,10 +22,10 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state
 use reference::{Holds, Id, LIMIT, Model, Notice, Step, Where, reordered};
 
 prop_state_machine! {
-    #![proptest_config(ProptestConfig { cases: 800, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_core_does_what_the_list_does(sequential 1..120 => CoreTest);
+    fn the_core_does_what_the_list_does(sequential 1..100 => CoreTest);
 }
 
 impl ReferenceStateMachine for Model {
