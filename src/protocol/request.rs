@@ -11,7 +11,7 @@ use super::{
     error::RpcError,
     event::EventKind,
     reference::{JobRef, Place, PromptRef, Selection},
-    submission::{BatchJob, Submission, SubmissionChanges},
+    submission::{BatchJob, NewJob, Submission, SubmissionChanges, accept_batch, repeats},
     time::{DurationText, Rfc3339},
     view::JobStateName,
 };
@@ -145,6 +145,17 @@ pub struct SubmitJob {
     pub revision: Option<u64>,
 }
 
+impl SubmitJob {
+    /// Checks the job as far as is possible without the queue and the catalogue.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Submission::into_new_job`], with the members named as they stand in the call.
+    pub fn accept(self) -> Result<NewJob, RpcError> {
+        self.job.into_new_job().map_err(|error| error.inside("job"))
+    }
+}
+
 /// The most jobs in one batch.
 pub const BATCH_JOBS: usize = 10_000;
 
@@ -161,6 +172,17 @@ pub struct SubmitBatch {
     /// Refuse when the queue is not at this revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
+}
+
+impl SubmitBatch {
+    /// Checks all the jobs as far as is possible without the queue and the catalogue.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_job` with one verdict per job, when any is not acceptable.
+    pub fn accept(self) -> Result<Vec<NewJob>, RpcError> {
+        accept_batch(self.jobs)
+    }
 }
 
 /// Parameters of methods about one job.
@@ -206,7 +228,7 @@ macro_rules! with_changes {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub held: Option<bool>,
             /// Must be 1 when given: a job that exists cannot be multiplied.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[serde(default, deserialize_with = "repeats", skip_serializing_if = "Option::is_none")]
             pub repeat: Option<u32>,
             /// A new earliest start; `null` for none.
             #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]

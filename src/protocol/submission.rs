@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use beamq_machines::{CommandCall, JobBody, JobSpec};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Unexpected};
 use serde_json::Value;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     params,
     text::abbreviated,
     time::{DurationText, Rfc3339},
+    view::BatchVerdict,
 };
 
 /// The most characters of a job's name or group.
@@ -54,7 +55,7 @@ pub struct Submission {
     #[serde(default, skip_serializing_if = "is_false")]
     pub held: bool,
     /// How many jobs to make in a row, 1 to 10 000; they share a group.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "repeats", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub repeat: Option<u32>,
     /// The job is passed over until this time.
@@ -71,6 +72,18 @@ pub struct Submission {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+/// Reads `repeat`, of which any whole number has the right type.
+pub(super) fn repeats<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<i64>::deserialize(deserializer)? else { return Ok(None) };
+    match u32::try_from(number) {
+        Ok(repeat @ 1..=REPEATS) => Ok(Some(repeat)),
+        _ => {
+            let allowed = format!("from 1 to {REPEATS}");
+            Err(serde::de::Error::invalid_value(Unexpected::Signed(number), &allowed.as_str()))
+        }
+    }
 }
 
 /// A submission that was found acceptable.
@@ -325,6 +338,25 @@ impl BatchJob {
     pub fn into_new_job(self) -> Result<NewJob, RpcError> {
         self.0.and_then(Submission::into_new_job)
     }
+}
+
+/// Checks all the jobs of a batch.
+///
+/// # Errors
+///
+/// `invalid_job` with one verdict per job in its data, when any is not acceptable.
+pub fn accept_batch(jobs: Vec<BatchJob>) -> Result<Vec<NewJob>, RpcError> {
+    let outcomes: Vec<_> = jobs.into_iter().map(BatchJob::into_new_job).collect();
+    let bad = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    if bad == 0 {
+        return Ok(outcomes.into_iter().flatten().collect());
+    }
+    let total = outcomes.len();
+    let verdicts: Vec<_> = outcomes
+        .into_iter()
+        .map(|outcome| outcome.map_or_else(BatchVerdict::refused, |_| BatchVerdict::acceptable()))
+        .collect();
+    Err(RpcError::invalid_batch(bad, total, verdicts))
 }
 
 impl From<Submission> for BatchJob {
