@@ -82,6 +82,15 @@ macro_rules! methods {
         }
 
         impl Request {
+            /// The parameters as JSON, as a client sends them.
+            ///
+            /// # Errors
+            ///
+            /// When a batch holds a job that could not be read.
+            pub fn params(&self) -> Result<Value, serde_json::Error> {
+                match self { $(Self::$variant(params) => serde_json::to_value(params),)* }
+            }
+
             /// The method that is called.
             #[must_use]
             pub const fn method(&self) -> Method {

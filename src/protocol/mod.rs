@@ -29,6 +29,10 @@ pub use submission::{BatchJob, NewJob, Submission, SubmissionChanges, accept_bat
 pub use time::{DurationText, Rfc3339};
 
 #[cfg(test)]
+mod documentation_tests;
+#[cfg(test)]
 mod native_tests;
 #[cfg(test)]
 mod submission_tests;
+#[cfg(test)]
+mod view_tests;

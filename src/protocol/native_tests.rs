@@ -45,6 +45,8 @@ fn every_method_has_examples_that_decode_and_write_the_same_again() {
             let request =
                 ask(&name, params.clone()).unwrap_or_else(|error| panic!("{name} {params}: {error:?}"));
             assert_eq!(request.method().name(), name);
+            let again = ask(&name, request.params().unwrap()).unwrap();
+            assert_eq!(again, request, "{name} {params}");
         }
     }
 }
