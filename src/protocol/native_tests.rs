@@ -142,10 +142,11 @@ fn a_batch_has_limits() {
 #[test]
 fn nesting_and_the_number_of_values_have_limits() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    let wide = format!("[{}0]", "0,".repeat(2_000_000));
+    let wide = format!("[{}0]", "0,".repeat(4_000_001));
+    let objects = format!("[{}0]", r#"{"a":0},"#.repeat(250_000));
     let text = format!(
         r#"{{"jsonrpc": "2.0", "id": 1, "method": "server.info", "x": "{}"}}"#,
-        ",".repeat(2_000_000)
+        ",{".repeat(4_000_001)
     );
     let kind = |body: &str| match decode(body.as_bytes()) {
         Decoded::Unintelligible(error) | Decoded::Native(Call { request: Err(error), .. }) => error.kind(),
@@ -153,7 +154,8 @@ fn nesting_and_the_number_of_values_have_limits() {
     };
     assert_eq!(kind(&deep), ErrorKind::ParseError);
     assert_eq!(kind(&wide), ErrorKind::TooLarge);
-    assert_eq!(kind(&text), ErrorKind::InvalidParams, "commas in a text are not values");
+    assert_eq!(kind(&objects), ErrorKind::TooLarge);
+    assert_eq!(kind(&text), ErrorKind::InvalidParams, "a text is one value, whatever it holds");
 }
 
 #[test]

@@ -8,8 +8,7 @@ use beamq_machines::{JobBody, JobKind, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    BatchJob, DurationText, ErrorKind, Method, NewJob, Request, RpcError, Submission,
-    submission::SCRIPT_BYTES,
+    DurationText, ErrorKind, Method, NewJob, Request, RpcError, Submission, submission::SCRIPT_BYTES,
 };
 
 fn submit(job: Value) -> Result<NewJob, RpcError> {
