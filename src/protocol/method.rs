@@ -161,6 +161,9 @@ methods! {
     "rpc.discover" Discover(NoParams) -> Value, ANYBODY, "Serves the OpenRPC document of this interface.";
 }
 
+/// The most characters of a reason, which is kept and shown to everybody.
+const WHY_CHARACTERS: usize = 1000;
+
 impl Method {
     /// Reads the parameters of a call.
     ///
@@ -174,6 +177,14 @@ impl Method {
             Request::SubmitBatch(batch) if batch.jobs.len() > super::request::BATCH_JOBS => {
                 Err(RpcError::too_large("the batch", batch.jobs.len(), super::request::BATCH_JOBS, "jobs")
                     .with_field("jobs"))
+            }
+            Request::HoldQueue(Why { why: Some(why) }) | Request::AbortRun(Why { why: Some(why) })
+                if why.chars().count() > WHY_CHARACTERS =>
+            {
+                Err(RpcError::invalid_params("why is too long")
+                    .with_field("why")
+                    .with_value(why.as_str())
+                    .with_allowed(format!("at most {WHY_CHARACTERS} characters")))
             }
             _ => Ok(request),
         }

@@ -169,6 +169,15 @@ fn an_error_shows_long_values_cut() {
 }
 
 #[test]
+fn a_reason_has_a_limit() {
+    for method in ["run.abort", "queue.hold"] {
+        assert!(ask(method, json!({"why": "é".repeat(1000)})).is_ok());
+        let error = ask(method, json!({"why": "é".repeat(1001)})).unwrap_err();
+        assert_eq!((error.kind(), error.data.field.as_deref()), (ErrorKind::InvalidParams, Some("why")));
+    }
+}
+
+#[test]
 fn a_login_shows_either_a_token_or_a_password() {
     let login = |params| match ask("session.login", params).unwrap() {
         Request::Login(login) => login,

@@ -351,6 +351,48 @@ fn the_names_of_states_and_kinds_are_those_of_the_messages() {
 }
 
 #[test]
+fn every_kind_of_error_has_a_constructor_that_reads_well() {
+    let errors = [
+        RpcError::parse_error("expected value", 1, 2),
+        RpcError::invalid_request("\"method\" is missing"),
+        RpcError::method_not_found("job.sumbit", super::Method::NAMES),
+        RpcError::invalid_params("missing member id"),
+        RpcError::internal_error("the disk is full"),
+        RpcError::not_logged_in(),
+        RpcError::forbidden_role("queue.clear", Role::User, Role::Scientist),
+        RpcError::forbidden_owner(JobId(17), "ibex"),
+        RpcError::wrong_credentials(),
+        RpcError::wrong_key(),
+        RpcError::wrong_state("job 17 is not paused", "running", &["run.pause", "run.abort"]),
+        RpcError::not_found("job", "99"),
+        RpcError::stale_revision(12, 14, [JobId(18), JobId(17)]),
+        RpcError::not_pausable(JobId(17)),
+        RpcError::needs_nicos("nicos.call"),
+        RpcError::invalid_job("name: is empty"),
+        RpcError::bad_place("job 16 is active"),
+        RpcError::nicos_refused("permission denied"),
+        RpcError::too_large("the batch", 101, 100, "calls"),
+        RpcError::unavailable("the engine is starting"),
+    ];
+    for kind in super::ErrorKind::ALL {
+        assert!(errors.iter().any(|error| error.kind() == kind), "{kind:?} has no constructor");
+    }
+    for error in &errors {
+        assert_eq!(error.code, error.kind().code());
+        let first = error.message.chars().next().unwrap();
+        assert!(!first.is_uppercase() && !error.message.ends_with('.'), "{error}");
+        let text = serde_json::to_string(error).unwrap();
+        assert_eq!(&serde_json::from_str::<RpcError>(&text).unwrap(), error);
+    }
+    let stale = serde_json::to_value(&errors[12]).unwrap();
+    assert_eq!(stale["data"]["revision"], 14);
+    assert_eq!(stale["data"]["order"], json!(["18", "17"]));
+    assert_eq!(errors[10].data.more["state"], "running");
+    let order = RpcError::bad_order([JobId(1)], [0; 0], [JobId(2)]);
+    assert_eq!(order.data.more, json!({"missing": ["1"], "twice": ["2"]}).as_object().unwrap().clone());
+}
+
+#[test]
 fn times_carry_an_offset() {
     let text = NOON.to_string();
     let (_, clock) = text.split_once('T').unwrap();

@@ -130,7 +130,7 @@ pub struct ReorderQueue {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Why {
-    /// The reason, shown to people.
+    /// The reason, shown to people; at most 1 000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
