@@ -1,0 +1,600 @@
+//! The core: all jobs, the queue and the sessions together, and the one way in.
+//!
+//! [`Core::handle`] takes what happened and gives what follows. [`Core::apply`] is the only place where
+//! state changes; it serves live operation and replay alike, so that both lead to the same state.
+
+mod input;
+mod orders;
+mod select;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use statig::prelude::*;
+
+pub use input::{
+    Actor, Answer, EngineNotice, Fact, Input, NewJob, Order, Outcome, Place, Prompt, Refusal, Selection,
+};
+
+use crate::{
+    effect::{Announcement, Effect, EngineOrder, PromptEnd},
+    ids::{JobId, SessionId},
+    job::{self, Job, JobEvent, JobMachine, Verdict},
+    progress::Progress,
+    queue::{self, Hold, Queue, QueueEvent, QueueMachine},
+    report::{Ending, Report},
+    session::{self, Session, SessionEvent, SessionMachine},
+    time::{Due, Timer, Timestamp},
+    turn::{CommandErrorPolicy, Policy, QueuePolicy, Rejected, Turn},
+};
+
+/// How far a series of jobs has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupTally {
+    /// How many jobs it has had so far.
+    pub submitted: u64,
+    /// How many of them have ended, however.
+    pub ended: u64,
+    /// How many of those did not end well.
+    pub failed: u64,
+}
+
+/// What survives a restart: the jobs that have not ended, the queue, the groups.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    jobs: BTreeMap<JobId, JobMachine>,
+    queue: QueueMachine,
+    groups: BTreeMap<String, GroupTally>,
+    last_job: u64,
+}
+
+/// All machines together.
+pub struct Core {
+    policy: Policy,
+    kept: Kept,
+    sessions: BTreeMap<SessionId, SessionMachine>,
+    ended: Vec<JobMachine>,
+    progress: Progress,
+    prompt: Option<Prompt>,
+    blocked_engine: Option<String>,
+    closing: bool,
+}
+
+impl Core {
+    /// A core that knows of nothing.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self::with(
+            policy,
+            Kept {
+                jobs: BTreeMap::new(),
+                queue: Queue::default().state_machine(),
+                groups: BTreeMap::new(),
+                last_job: 0,
+            },
+        )
+    }
+
+    fn with(policy: Policy, mut kept: Kept) -> Self {
+        // A restored machine runs its entry actions again: their effects belong to the past.
+        let mut past = Turn::new(Timestamp::default(), policy);
+        kept.queue.init_with_context(&mut past);
+        for machine in kept.jobs.values_mut() {
+            machine.init_with_context(&mut past);
+        }
+        Self {
+            policy,
+            kept,
+            sessions: BTreeMap::new(),
+            ended: Vec::new(),
+            progress: Progress::default(),
+            prompt: None,
+            blocked_engine: None,
+            closing: false,
+        }
+    }
+
+    /// A core as [`Self::snapshot`] described it.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not a snapshot of this version.
+    pub fn restore(policy: Policy, snapshot: &str) -> Result<Self, serde_json::Error> {
+        Ok(Self::with(policy, serde_json::from_str(snapshot)?))
+    }
+
+    /// Everything that survives a restart, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// Never for states that this core can be in; the signature leaves room for the serialiser's error.
+    pub fn snapshot(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&self.kept)
+    }
+
+    /// Takes what happened and gives what follows.
+    pub fn handle(&mut self, input: Input, at: Timestamp) -> Outcome {
+        let mut outcome = Outcome::default();
+        match input {
+            Input::Order(actor, order) => {
+                let answer = self.order(&actor, order, at, &mut outcome);
+                outcome.answer = Some(answer);
+            }
+            Input::Engine(job, notice) => self.engine(job, notice, at, &mut outcome),
+            Input::EngineAvailable(available) => self.engine_available(available, at, &mut outcome),
+            Input::Timer(timer) => self.timer(timer, at, &mut outcome),
+            Input::Session(id, event) => self.session_event(id, &event, at, &mut outcome),
+            Input::Restarted => self.restarted(at, &mut outcome),
+            Input::Closing { abort_active } => self.close(abort_active, at, &mut outcome),
+        }
+        self.start_next(at, &mut outcome);
+        outcome.effects = without_repeated_announcements(std::mem::take(&mut outcome.effects));
+        outcome
+    }
+
+    /// Replays a fact from the journal.
+    ///
+    /// # Errors
+    ///
+    /// When the fact does not fit the state that the facts before it led to.
+    pub fn replay(&mut self, fact: &Fact, at: Timestamp) -> Result<(), Rejected> {
+        self.apply(fact, at)?;
+        // Ended jobs live on in the history, not here.
+        self.ended.clear();
+        Ok(())
+    }
+
+    /// The only place where jobs and the queue change.
+    fn apply(&mut self, fact: &Fact, at: Timestamp) -> Result<Vec<Effect>, Rejected> {
+        match fact {
+            Fact::Submitted { job, spec, owner, rerun_of } => {
+                let mut turn = Turn::new(at, self.policy);
+                let mut machine =
+                    Job::new(*job, Arc::clone(spec), owner.clone(), at, *rerun_of).state_machine();
+                machine.init_with_context(&mut turn);
+                turn.effects.push(Effect::Announce(Announcement::Job(*job)));
+                self.kept.jobs.insert(*job, machine);
+                self.kept.last_job = self.kept.last_job.max(job.0);
+                if let Some(group) = &spec.group {
+                    self.kept.groups.entry(group.clone()).or_default().submitted += 1;
+                }
+                Ok(turn.effects)
+            }
+            Fact::Job(id, event) => self.apply_to_job(*id, event, at),
+            Fact::Queue(event) => {
+                let mut turn = Turn::new(at, self.policy);
+                self.kept.queue.handle_with_context(event, &mut turn);
+                match turn.rejected {
+                    Some(rejected) => Err(Rejected { state: self.kept.queue.state().name(), ..rejected }),
+                    None => Ok(turn.effects),
+                }
+            }
+        }
+    }
+
+    fn apply_to_job(&mut self, id: JobId, event: &JobEvent, at: Timestamp) -> Result<Vec<Effect>, Rejected> {
+        let Some(machine) = self.kept.jobs.get_mut(&id) else {
+            return Err(Rejected {
+                state: "ended",
+                event: event.into(),
+                reason: format!("job {id} is not on the queue"),
+                hint: None,
+                not_pausable: false,
+            });
+        };
+        let group_before = machine.spec.group.clone();
+        let mut turn = Turn::new(at, self.policy);
+        machine.handle_with_context(event, &mut turn);
+        let state = machine.state();
+        if let Some(rejected) = turn.rejected {
+            return Err(Rejected { state: state.name(), ..rejected });
+        }
+        let failed = !matches!(state, job::State::Succeeded {});
+        let ended = state.is_final();
+        let group = machine.spec.group.clone();
+        self.regroup(group_before, group.clone());
+        if ended {
+            if let Some(machine) = self.kept.jobs.remove(&id) {
+                self.ended.push(machine);
+            }
+            self.count_ended(group, failed);
+        }
+        Ok(turn.effects)
+    }
+
+    fn regroup(&mut self, before: Option<String>, after: Option<String>) {
+        if before == after {
+            return;
+        }
+        if let Some(tally) = before.as_ref().and_then(|group| self.kept.groups.get_mut(group)) {
+            tally.submitted = tally.submitted.saturating_sub(1);
+        }
+        if let Some(group) = after {
+            self.kept.groups.entry(group).or_default().submitted += 1;
+        }
+        self.kept.groups.retain(|_, tally| tally.ended < tally.submitted);
+    }
+
+    fn count_ended(&mut self, group: Option<String>, failed: bool) {
+        let Some(group) = group else { return };
+        if let Some(tally) = self.kept.groups.get_mut(&group) {
+            tally.ended += 1;
+            tally.failed += u64::from(failed);
+            if tally.ended >= tally.submitted {
+                self.kept.groups.remove(&group);
+            }
+        }
+    }
+
+    /// Applies a fact and notes it with its effects.
+    fn record(&mut self, fact: Fact, at: Timestamp, outcome: &mut Outcome) -> Result<(), Rejected> {
+        outcome.effects.extend(self.apply(&fact, at)?);
+        outcome.facts.push(fact);
+        Ok(())
+    }
+
+    /// As [`Self::record`], for what nobody waits for an answer to.
+    fn note(&mut self, fact: Fact, at: Timestamp, outcome: &mut Outcome) {
+        if let Err(rejected) = self.record(fact, at, outcome) {
+            outcome.turned_down = Some(rejected);
+        }
+    }
+
+    fn engine(&mut self, id: JobId, notice: EngineNotice, at: Timestamp, outcome: &mut Outcome) {
+        match notice {
+            EngineNotice::Started => self.note(Fact::Job(id, JobEvent::Started), at, outcome),
+            EngineNotice::Progress(progress) => self.observe(id, progress),
+            EngineNotice::Paused(line) => {
+                if line.is_some() {
+                    self.progress.line = line;
+                }
+                self.note(Fact::Job(id, JobEvent::Paused { line }), at, outcome);
+            }
+            EngineNotice::Skipped(what) => self.note(Fact::Job(id, JobEvent::Skipped { what }), at, outcome),
+            EngineNotice::Asked(prompt) => self.ask(id, prompt, at, outcome),
+            EngineNotice::Ended { ending, errors, report } => {
+                let verdict = match (ending, errors, self.policy.command_errors) {
+                    (Ending::Failed, ..) | (Ending::Completed, true, CommandErrorPolicy::Fail) => {
+                        Verdict::Failed
+                    }
+                    (Ending::Completed, true, CommandErrorPolicy::Mark) => Verdict::SucceededWithErrors,
+                    (Ending::Completed, ..) => Verdict::Succeeded,
+                };
+                let report = self.complete_report(id, report);
+                self.end_active(id, JobEvent::Ended { verdict, report }, at, outcome);
+            }
+            EngineNotice::Lost { why } => {
+                self.end_active(id, JobEvent::Interrupted { why }, at, outcome);
+            }
+        }
+    }
+
+    /// What only the core knows about a job's end: that it was its time that was up, or somebody's wish.
+    fn complete_report(&self, id: JobId, report: Arc<Report>) -> Arc<Report> {
+        use job::{AbortCause, State};
+        let Some(machine) = self.kept.jobs.get(&id) else { return report };
+        let (State::Asked { cause } | State::Terminating { cause } | State::Killing { cause }) =
+            machine.state()
+        else {
+            return report;
+        };
+        let mut complete = Report::clone(&report);
+        match cause {
+            AbortCause::TimedOut => {
+                let limit = machine.spec.timeout_ms.map(Duration::from_millis).or(self.policy.job_timeout);
+                complete.error_type = "TimeoutError".into();
+                complete.message = match limit {
+                    Some(limit) => {
+                        format!("the job ran longer than its time limit of {} s", limit.as_secs_f64())
+                    }
+                    None => "the job ran longer than its time limit".into(),
+                };
+                complete.phase = crate::report::Phase::Killed;
+                complete.hint = Some("give the job a longer timeout, or make it shorter".into());
+            }
+            AbortCause::Asked => {
+                complete.error_type = "Aborted".into();
+                complete.message = match &machine.abort_why {
+                    Some(why) => format!("aborted: {why}"),
+                    None => "aborted on request".into(),
+                };
+                complete.hint = None;
+            }
+        }
+        Arc::new(complete)
+    }
+
+    fn observe(&mut self, id: JobId, mut progress: Progress) {
+        if self.kept.queue.active != Some(id) {
+            return;
+        }
+        // The percentage never falls, and 100 is kept for the end.
+        let before = self.progress.percent;
+        progress.percent = match (before, progress.percent) {
+            (Some(before), Some(now)) => Some(now.clamp(before, 99.9_f64.max(before))),
+            (None, Some(now)) => Some(now.clamp(0.0, 99.9)),
+            (before, None) => before,
+        };
+        self.progress = progress;
+    }
+
+    fn ask(&mut self, id: JobId, mut prompt: Prompt, at: Timestamp, outcome: &mut Outcome) {
+        if self.kept.queue.active != Some(id) {
+            return;
+        }
+        let wait = prompt.timeout_ms.map_or(self.policy.prompt_timeout, Duration::from_millis);
+        prompt.until = at.after(wait);
+        let timer = Timer::PromptTimeout(prompt.id);
+        outcome.effects.push(Effect::SetTimer { timer, due: Due::After(wait) });
+        outcome.effects.push(Effect::Announce(Announcement::Prompt(prompt.id)));
+        self.prompt = Some(prompt);
+    }
+
+    fn settle_prompt(&mut self, how: PromptEnd, outcome: &mut Outcome) {
+        let Some(prompt) = self.prompt.take() else { return };
+        outcome.effects.push(Effect::CancelTimer(Timer::PromptTimeout(prompt.id)));
+        outcome.effects.push(Effect::Announce(Announcement::PromptSettled(prompt.id, how)));
+    }
+
+    fn end_active(&mut self, id: JobId, event: JobEvent, at: Timestamp, outcome: &mut Outcome) {
+        let pause_was_pending =
+            self.kept.jobs.get(&id).is_some_and(|job| matches!(job.state(), job::State::Pausing { .. }));
+        let name = self.kept.jobs.get(&id).map(|job| job.spec.name.clone()).unwrap_or_default();
+        if let Err(rejected) = self.record(Fact::Job(id, event), at, outcome) {
+            outcome.turned_down = Some(rejected);
+            return;
+        }
+        self.settle_prompt(PromptEnd::Withdrawn, outcome);
+        self.progress = Progress::default();
+        let then = match self.ended.last().map(JobMachine::state) {
+            _ if pause_was_pending => {
+                Some(format!("job {id} ({name}) came to its end before the pause that was asked took effect"))
+            }
+            Some(job::State::Failed {}) if self.policy.after_failure == QueuePolicy::Hold => {
+                Some(format!("job {id} ({name}) failed"))
+            }
+            Some(job::State::Aborted {}) if self.policy.after_abort == QueuePolicy::Hold => {
+                Some(format!("job {id} ({name}) was aborted"))
+            }
+            Some(job::State::Interrupted {}) => Some(format!("job {id} ({name}) was interrupted")),
+            _ => None,
+        };
+        let then = then.map(|why| Hold { by: SERVER.into(), why });
+        self.note(Fact::Queue(QueueEvent::ActiveEnded { then }), at, outcome);
+    }
+
+    fn engine_available(&mut self, available: Result<(), String>, at: Timestamp, outcome: &mut Outcome) {
+        match available {
+            Ok(()) if self.blocked_engine.take().is_some() => {
+                self.note(Fact::Queue(QueueEvent::EngineBack), at, outcome);
+            }
+            Ok(()) => {}
+            Err(why) if self.blocked_engine.as_ref() != Some(&why) => {
+                self.blocked_engine = Some(why.clone());
+                self.note(Fact::Queue(QueueEvent::EngineLost { why }), at, outcome);
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn timer(&mut self, timer: Timer, at: Timestamp, outcome: &mut Outcome) {
+        match timer {
+            Timer::AbortGrace(id) => self.note(Fact::Job(id, JobEvent::GraceExpired), at, outcome),
+            Timer::PauseReminder(id) => self.note(Fact::Job(id, JobEvent::ReminderDue), at, outcome),
+            Timer::JobTimeout(id) => self.note(Fact::Job(id, JobEvent::TimedOut), at, outcome),
+            Timer::JobDeadline(id) => self.expire(id, at, outcome),
+            // Choosing the next job, which follows every input, is all there is to do.
+            Timer::JobNotBefore(_) => {}
+            Timer::PromptTimeout(id) => {
+                if self.prompt.as_ref().is_some_and(|prompt| prompt.id == id) {
+                    let answer = self.prompt.as_ref().and_then(|prompt| prompt.default.clone());
+                    self.settle_prompt(PromptEnd::TimedOut, outcome);
+                    self.send_answer(id, answer, outcome);
+                }
+            }
+            Timer::LoginTimeout(id) => self.session_event(id, &SessionEvent::LoginTimedOut, at, outcome),
+            Timer::SessionIdle(id) => self.session_event(id, &SessionEvent::IdleTimedOut, at, outcome),
+        }
+    }
+
+    fn send_answer(
+        &self,
+        prompt: crate::ids::PromptId,
+        value: Option<serde_json::Value>,
+        outcome: &mut Outcome,
+    ) {
+        if let Some(job) = self.kept.queue.active {
+            outcome.effects.push(Effect::Engine { job, order: EngineOrder::Answer { prompt, value } });
+        }
+    }
+
+    fn expire(&mut self, id: JobId, at: Timestamp, outcome: &mut Outcome) {
+        if self.record(Fact::Job(id, JobEvent::DeadlinePassed), at, outcome).is_ok() {
+            self.note(Fact::Queue(QueueEvent::Withdrawn { jobs: vec![id] }), at, outcome);
+        }
+    }
+
+    fn session_event(&mut self, id: SessionId, event: &SessionEvent, at: Timestamp, outcome: &mut Outcome) {
+        let policy = self.policy;
+        let mut turn = Turn::new(at, policy);
+        if matches!(event, SessionEvent::Opened { .. }) && !self.sessions.contains_key(&id) {
+            let mut machine = Session::new(id).state_machine();
+            machine.init_with_context(&mut turn);
+            self.sessions.insert(id, machine);
+        }
+        let Some(machine) = self.sessions.get_mut(&id) else { return };
+        machine.handle_with_context(event, &mut turn);
+        if matches!(machine.state(), session::State::Closed {}) {
+            self.sessions.remove(&id);
+        }
+        outcome.effects.append(&mut turn.effects);
+        outcome.turned_down = turn.rejected;
+    }
+
+    /// What a restart means: the active job is over, the queue waits for somebody to look, timers run.
+    fn restarted(&mut self, at: Timestamp, outcome: &mut Outcome) {
+        if let queue::State::Blocked { .. } = self.kept.queue.state() {
+            self.note(Fact::Queue(QueueEvent::EngineBack), at, outcome);
+        }
+        let interrupted = self.kept.queue.active;
+        if let Some(id) = interrupted {
+            let why = "the server stopped while the job was running".to_owned();
+            self.note(Fact::Job(id, JobEvent::Interrupted { why }), at, outcome);
+            let then = self.restart_hold(Some(id));
+            self.note(Fact::Queue(QueueEvent::ActiveEnded { then }), at, outcome);
+        } else if !self.kept.queue.order.is_empty()
+            && !matches!(self.kept.queue.state(), queue::State::Held { .. })
+            && let Some(hold) = self.restart_hold(None)
+        {
+            self.note(Fact::Queue(QueueEvent::HoldAsked(hold)), at, outcome);
+        }
+        for machine in self.kept.jobs.values() {
+            let id = machine.id;
+            for (timer, time) in [
+                (Timer::JobNotBefore(id), machine.spec.not_before),
+                (Timer::JobDeadline(id), machine.spec.deadline),
+            ] {
+                if let Some(time) = time {
+                    outcome.effects.push(Effect::SetTimer { timer, due: Due::At(time) });
+                }
+            }
+        }
+    }
+
+    fn restart_hold(&self, interrupted: Option<JobId>) -> Option<Hold> {
+        if self.policy.after_restart == QueuePolicy::Continue {
+            return None;
+        }
+        let why = match interrupted {
+            Some(id) => format!("the server was restarted while job {id} was running"),
+            None => "the server was restarted".into(),
+        };
+        Some(Hold { by: SERVER.into(), why })
+    }
+
+    fn close(&mut self, abort_active: bool, at: Timestamp, outcome: &mut Outcome) {
+        self.closing = true;
+        if let Some(id) = self.kept.queue.active.filter(|_| abort_active) {
+            let why = Some("the server was stopped".to_owned());
+            self.note(Fact::Job(id, JobEvent::AbortAsked { why }), at, outcome);
+        }
+    }
+
+    /// After every input: the next job starts if it may.
+    fn start_next(&mut self, at: Timestamp, outcome: &mut Outcome) {
+        if self.closing {
+            return;
+        }
+        if !matches!(self.kept.queue.state(), queue::State::Idle {} | queue::State::Between {}) {
+            return;
+        }
+        let next = self.kept.queue.order.iter().copied().find(|id| self.may_start(*id, at));
+        match next {
+            Some(id) => {
+                self.progress = Progress::default();
+                self.note(Fact::Queue(QueueEvent::Taken { job: id }), at, outcome);
+                self.note(Fact::Job(id, JobEvent::StartOrdered), at, outcome);
+            }
+            None if matches!(self.kept.queue.state(), queue::State::Between {}) => {
+                self.note(Fact::Queue(QueueEvent::Settled), at, outcome);
+            }
+            None => {}
+        }
+    }
+
+    fn may_start(&self, id: JobId, at: Timestamp) -> bool {
+        self.kept.jobs.get(&id).is_some_and(|job| {
+            matches!(job.state(), job::State::Queued {}) && job.spec.not_before.is_none_or(|time| time <= at)
+        })
+    }
+
+    /// The jobs that ended since the last call, with their final states.
+    pub fn take_ended(&mut self) -> Vec<JobMachine> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// A job that has not ended.
+    #[must_use]
+    pub fn job(&self, id: JobId) -> Option<&JobMachine> {
+        self.kept.jobs.get(&id)
+    }
+
+    /// The jobs that have not ended, by number.
+    pub fn jobs(&self) -> impl Iterator<Item = &JobMachine> {
+        self.kept.jobs.values()
+    }
+
+    /// The queue.
+    #[must_use]
+    pub fn queue(&self) -> &QueueMachine {
+        &self.kept.queue
+    }
+
+    /// A session that has not closed.
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<&SessionMachine> {
+        self.sessions.get(&id)
+    }
+
+    /// The sessions that have not closed.
+    pub fn sessions(&self) -> impl Iterator<Item = &SessionMachine> {
+        self.sessions.values()
+    }
+
+    /// Where the active job is.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// The open question of the running script.
+    #[must_use]
+    pub fn prompt(&self) -> Option<&Prompt> {
+        self.prompt.as_ref()
+    }
+
+    /// How far the series have come that have not ended.
+    #[must_use]
+    pub fn groups(&self) -> &BTreeMap<String, GroupTally> {
+        &self.kept.groups
+    }
+
+    /// The highest job number given so far.
+    #[must_use]
+    pub fn last_job(&self) -> u64 {
+        self.kept.last_job
+    }
+
+    /// Whether replay leads to the same state: what survives a restart is equal.
+    #[must_use]
+    pub fn same_state(&self, other: &Self) -> bool {
+        self.kept == other.kept
+    }
+}
+
+/// The name under which the server itself acts.
+pub const SERVER: &str = "beamq";
+
+/// One announcement of each kind says it all, since it is made of the state after the turn.
+fn without_repeated_announcements(effects: Vec<Effect>) -> Vec<Effect> {
+    let mut jobs = BTreeSet::new();
+    let mut queue = false;
+    effects
+        .into_iter()
+        .filter(|effect| match effect {
+            Effect::Announce(Announcement::Job(id)) => jobs.insert(*id),
+            Effect::Announce(Announcement::Queue) => !std::mem::replace(&mut queue, true),
+            Effect::Announce(
+                Announcement::Prompt(_) | Announcement::PromptSettled(..) | Announcement::Notice(_),
+            )
+            | Effect::Engine { .. }
+            | Effect::SetTimer { .. }
+            | Effect::CancelTimer(_)
+            | Effect::CloseLink(_) => true,
+        })
+        .collect()
+}
