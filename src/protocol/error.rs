@@ -412,26 +412,6 @@ impl RpcError {
         Self::invalid_job(format!("place: {reason}")).with_field("place")
     }
 
-    /// A new order of the queue that does not have every waiting job once.
-    #[must_use]
-    pub fn bad_order(missing: impl Serialize, unknown: impl Serialize, twice: impl Serialize) -> Self {
-        let mut error = Self::invalid_params("ids does not have every waiting job once")
-            .with_field("ids")
-            .with_allowed("every waiting job once")
-            .with_hint("queue.get has the present order; queue.move needs only the jobs that move");
-        for (name, ids) in [
-            ("missing", serde_json::to_value(missing)),
-            ("unknown", serde_json::to_value(unknown)),
-            ("twice", serde_json::to_value(twice)),
-        ] {
-            match ids {
-                Ok(Value::Array(ids)) if !ids.is_empty() => error = error.with_more(name, ids),
-                _ => {}
-            }
-        }
-        error
-    }
-
     /// Several members of a submission cannot be accepted; the first one is also shown by itself.
     #[must_use]
     pub fn invalid_job_fields(errors: Vec<FieldError>) -> Self {

@@ -25,7 +25,7 @@ pub use event::{
 pub use method::{Method, Request};
 pub use native::{Call, CallId, Decoded, decode};
 pub use reference::{JobRef, Place, PromptRef, Selection};
-pub use submission::{BatchJob, NewJob, Submission, SubmissionChanges, accept_batch};
+pub use submission::{BatchJob, NewJob, Submission, SubmissionChanges};
 pub use time::{DurationText, Rfc3339};
 
 #[cfg(test)]

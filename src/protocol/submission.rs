@@ -12,7 +12,6 @@ use super::{
     params,
     text::abbreviated,
     time::{DurationText, Rfc3339},
-    view::BatchVerdict,
 };
 
 /// The most characters of a job's name or group.
@@ -328,36 +327,6 @@ fn set<T>(member: &mut T, change: Option<T>) {
 /// A job of a batch: a bad one is a verdict of its own and does not hide the others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchJob(pub Result<Submission, RpcError>);
-
-impl BatchJob {
-    /// Checks the job like [`Submission::into_new_job`].
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with its form or its content.
-    pub fn into_new_job(self) -> Result<NewJob, RpcError> {
-        self.0.and_then(Submission::into_new_job)
-    }
-}
-
-/// Checks all the jobs of a batch.
-///
-/// # Errors
-///
-/// `invalid_job` with one verdict per job in its data, when any is not acceptable.
-pub fn accept_batch(jobs: Vec<BatchJob>) -> Result<Vec<NewJob>, RpcError> {
-    let outcomes: Vec<_> = jobs.into_iter().map(BatchJob::into_new_job).collect();
-    let bad = outcomes.iter().filter(|outcome| outcome.is_err()).count();
-    if bad == 0 {
-        return Ok(outcomes.into_iter().flatten().collect());
-    }
-    let total = outcomes.len();
-    let verdicts: Vec<_> = outcomes
-        .into_iter()
-        .map(|outcome| outcome.map_or_else(BatchVerdict::refused, |_| BatchVerdict::acceptable()))
-        .collect();
-    Err(RpcError::invalid_batch(bad, total, verdicts))
-}
 
 impl From<Submission> for BatchJob {
     fn from(job: Submission) -> Self {

@@ -82,7 +82,7 @@ fn each_content_that_cannot_be_accepted_names_its_member() {
         let member = field.split('[').next().unwrap();
         job[member] = value;
         let error = match Method::Submit.decode(json!({"job": job})) {
-            Ok(Request::Submit(submit)) => submit.accept().unwrap_err(),
+            Ok(Request::Submit(submit)) => submit.job.into_new_job().unwrap_err().inside("job"),
             Ok(other) => panic!("{other:?}"),
             Err(error) => error,
         };
@@ -159,13 +159,11 @@ fn a_bad_job_of_a_batch_does_not_hide_the_others() {
     let Request::SubmitBatch(batch) = Method::SubmitBatch.decode(json!({"jobs": jobs})).unwrap() else {
         panic!("not a batch")
     };
-    let error = batch.accept().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidJob);
-    assert_eq!(error.message, "3 of 4 jobs are not acceptable; none was queued");
-    let verdicts = error.data.more["verdicts"].as_array().unwrap();
-    assert_eq!(verdicts[0], json!({"ok": true}));
-    let kinds: Vec<_> =
-        verdicts[1..].iter().map(|verdict| verdict["error"]["data"]["kind"].clone()).collect();
-    assert_eq!(kinds, ["invalid_params", "invalid_params", "invalid_job"]);
-    assert_eq!(verdicts[1]["error"]["data"]["hint"], "did you mean name?");
+    let verdicts: Vec<_> =
+        batch.jobs.into_iter().map(|job| job.0.and_then(Submission::into_new_job)).collect();
+    assert!(verdicts[0].is_ok());
+    let errors: Vec<_> = verdicts[1..].iter().map(|verdict| verdict.as_ref().unwrap_err()).collect();
+    let kinds: Vec<_> = errors.iter().map(|error| error.kind()).collect();
+    assert_eq!(kinds, [ErrorKind::InvalidParams, ErrorKind::InvalidParams, ErrorKind::InvalidJob]);
+    assert_eq!(errors[0].data.hint.as_deref(), Some("did you mean name?"));
 }

@@ -7,8 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::protocol::{
-    BatchJob, DurationText, JobRef, NewJob, Place, Rfc3339, RpcError, Submission, SubmissionChanges,
-    accept_batch, submission::repeats,
+    BatchJob, DurationText, JobRef, Place, Rfc3339, Submission, SubmissionChanges, submission::repeats,
 };
 
 /// Parameters of `job.submit`.
@@ -23,17 +22,6 @@ pub struct SubmitJob {
     /// Refuse when the queue is not at this revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
-}
-
-impl SubmitJob {
-    /// Checks the job as far as is possible without the queue and the catalogue.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Submission::into_new_job`], with the members named as they stand in the call.
-    pub fn accept(self) -> Result<NewJob, RpcError> {
-        self.job.into_new_job().map_err(|error| error.inside("job"))
-    }
 }
 
 /// The most jobs in one batch.
@@ -52,17 +40,6 @@ pub struct SubmitBatch {
     /// Refuse when the queue is not at this revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
-}
-
-impl SubmitBatch {
-    /// Checks all the jobs as far as is possible without the queue and the catalogue.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_job` with one verdict per job, when any is not acceptable.
-    pub fn accept(self) -> Result<Vec<NewJob>, RpcError> {
-        accept_batch(self.jobs)
-    }
 }
 
 /// Parameters of methods about one job.
