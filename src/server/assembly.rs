@@ -49,7 +49,7 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     };
     let data_dir = DataDir::open(&path)?;
     log::start(&config.log, options.quiet, data_dir.path())?;
-    for warning in config.warnings() {
+    for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     let endpoint = listen(&config, options.stomp).await?;
