@@ -73,6 +73,8 @@ impl Drop for World {
 struct Sessions {
     announced: Vec<Origin>,
     gone: Vec<Origin>,
+    /// How many replies have been handed over.
+    answered: usize,
 }
 
 impl World {
@@ -157,6 +159,7 @@ async fn serve_requests(
                     _ => {}
                 }
                 assert!(outbox.push(Outgoing { correlation, body: answer.into() }));
+                seen.send_modify(|sessions| sessions.answered += 1);
                 if verb == "logout" {
                     client.outbox = None;
                 }
