@@ -82,7 +82,7 @@ async fn a_client_that_reads_nothing_is_cut_alone() {
     neighbour.call("/temp-queue/n", "echo").await;
     stuck.subscribe("0", "/temp-queue/stuck").await;
     // 200 MB, far more than the sockets' buffers hold.
-    stuck.request("/temp-queue/stuck", "f", "flood 2000").await;
+    stuck.request("/temp-queue/stuck", "f", "flood 600").await;
     let is_gone = |sessions: &Sessions| sessions.gone.iter().any(|o| o.reply_to == "/temp-queue/stuck");
     let cut = world.until("the stuck client to be cut", is_gone);
     tokio::pin!(cut);
