@@ -76,10 +76,23 @@ pub enum Announcement {
     Job(JobId),
     /// The queue's state, order or revision changed.
     Queue,
-    /// The running script asks a question, or the question was settled.
+    /// The running script asks a question.
     Prompt(PromptId),
+    /// A question of the running script is open no longer.
+    PromptSettled(PromptId, PromptEnd),
     /// People should look: a paused job waits, a job expired …
     Notice(Notice),
+}
+
+/// How a question of the running script was settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PromptEnd {
+    /// Somebody answered.
+    Answered,
+    /// Nobody did in time; the default was given, if there is one.
+    TimedOut,
+    /// Its job ended.
+    Withdrawn,
 }
 
 /// Why people should look.

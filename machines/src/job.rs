@@ -750,6 +750,13 @@ impl State {
         }
     }
 
+    /// Whether a name that clients know is that of a final state.
+    #[must_use]
+    pub fn is_final_name(name: &str) -> bool {
+        use strum::IntoEnumIterator;
+        name == "ended" || Self::iter().any(|state| state.is_final() && state.name() == name)
+    }
+
     /// Whether the job is on the queue.
     #[must_use]
     pub fn is_waiting(&self) -> bool {

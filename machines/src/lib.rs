@@ -18,7 +18,7 @@ mod spec;
 mod time;
 mod turn;
 
-pub use effect::{AbortStage, Announcement, Effect, EngineOrder, Notice, PauseLevel};
+pub use effect::{AbortStage, Announcement, Effect, EngineOrder, Notice, PauseLevel, PromptEnd};
 pub use ids::{JobId, PromptId, RequestId, SessionId};
 pub use progress::{Basis, Progress};
 pub use report::{CommandError, CommandInProgress, Ending, Phase, Report, TracebackFrame};

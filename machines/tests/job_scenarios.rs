@@ -1526,7 +1526,7 @@ fn a_question_is_answered() {
             refused forbidden: job 1 belongs to ann, and a user controls only their own jobs; needs scientist
         > ann: answer 5 "B"
             cancel prompt 5
-            tell prompt 5 is settled
+            tell prompt 5 is settled: answered
             engine 1 answer 5 "B"
             answer done
         > ann: answer 5 "B"
@@ -1557,7 +1557,7 @@ fn a_question_times_out_and_has_a_default() {
             tell prompt 5 is open until 600 s
         > +10m timer prompt 5
             cancel prompt 5
-            tell prompt 5 is settled
+            tell prompt 5 is settled: timed out
             engine 1 answer 5 "A"
     "#,
     );
@@ -1584,7 +1584,7 @@ fn a_question_times_out_without_a_default() {
             tell prompt 5 is open until 30 s
         > +30s timer prompt 5
             cancel prompt 5
-            tell prompt 5 is settled
+            tell prompt 5 is settled: timed out
             engine 1 no answer 5
         > engine 1 ended failed
             fact job 1 ended Failed (ValueError: no beam, phase Run)
@@ -1629,7 +1629,7 @@ fn a_question_ends_with_its_job() {
             cancel grace 1
             tell job 1 is aborted
             cancel prompt 5
-            tell prompt 5 is settled
+            tell prompt 5 is settled: withdrawn
             tell queue is held (held by beamq: job 1 (job 1) was aborted), waiting -, revision 2
         > ann: answer 5 "A"
             refused no prompt 5, open is None
@@ -1658,13 +1658,13 @@ fn a_second_question_takes_the_place_of_the_first_which_gets_its_default() {
             tell prompt 5 is open until 600 s
         > engine 1 asks 6
             cancel prompt 5
-            tell prompt 5 is settled
+            tell prompt 5 is settled: withdrawn
             engine 1 answer 5 "A"
             set prompt 6 in 600 s
             tell prompt 6 is open until 600 s
         > ann: answer 6 "B"
             cancel prompt 6
-            tell prompt 6 is settled
+            tell prompt 6 is settled: answered
             engine 1 answer 6 "B"
             answer done
     "#,

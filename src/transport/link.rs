@@ -2,12 +2,14 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use beamq_machines::SessionId;
 use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc};
+
+use crate::protocol::{Decoded, decode};
 
 /// Where a client came from, for the audit and for deciding who owns a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,18 +30,40 @@ pub(crate) enum Delivery {
     /// A reply destination was seen for the first time.
     Announce { session: SessionId, origin: Origin, outbox: Outbox, may_read_events: Arc<AtomicBool> },
     /// A message of that client.
-    Message { session: SessionId, correlation: Option<String>, body: Bytes },
+    Message { session: SessionId, correlation: Option<String>, decoded: Decoded },
     /// The reply destination is gone.
     Gone { session: SessionId },
 }
 
 /// Something for a client.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Outgoing {
     /// The request's correlation id, for a reply to a request that had one; events have none.
     pub correlation: Option<String>,
     /// The JSON text.
     pub body: Arc<str>,
+    /// Gives the bytes back to the client's budget when the message has been written.
+    budget: Budget,
+}
+
+/// Bytes of a client's budget, in use for as long as this lives.
+#[derive(Debug, Default)]
+struct Budget(Option<(Arc<AtomicUsize>, usize)>);
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        if let Some((waiting, size)) = &self.0 {
+            waiting.fetch_sub(*size, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Outgoing {
+    /// A message for a client.
+    #[must_use]
+    pub fn new(correlation: Option<String>, body: Arc<str>) -> Self {
+        Self { correlation, body, budget: Budget::default() }
+    }
 }
 
 /// The link was closed by the server.
@@ -53,13 +77,21 @@ pub struct LinkClosed;
 #[derive(Clone, Debug)]
 pub struct Outbox {
     sender: mpsc::Sender<Outgoing>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
+
+/// How many bytes may wait for one client before it counts as too slow.
+const OUTBOX_BYTES: usize = 64 << 20;
 
 impl Outbox {
     /// Hands over a message; `false` when the client reads too slowly or is gone.
     #[must_use]
-    pub fn push(&self, message: Outgoing) -> bool {
-        self.sender.try_send(message).is_ok()
+    pub fn push(&self, mut message: Outgoing) -> bool {
+        let size = message.body.len();
+        let waiting = self.waiting_bytes.fetch_add(size, Ordering::Relaxed);
+        message.budget = Budget(Some((Arc::clone(&self.waiting_bytes), size)));
+        // One message may be larger than the budget, when nothing else waits.
+        (waiting == 0 || waiting + size <= OUTBOX_BYTES) && self.sender.try_send(message).is_ok()
     }
 }
 
@@ -78,13 +110,15 @@ impl ClientLink {
         self.session
     }
 
-    /// Hands a message to the server, waiting while it is busy.
+    /// Hands a message to the server, waiting while it is busy. It is decoded here, in the client's own
+    /// task: what is large or hostile costs its sender time, and nobody else.
     ///
     /// # Errors
     ///
     /// [`LinkClosed`] when the server shuts down.
     pub async fn deliver(&self, correlation: Option<String>, body: Bytes) -> Result<(), LinkClosed> {
-        let message = Delivery::Message { session: self.session, correlation, body };
+        let decoded = decode(&body);
+        let message = Delivery::Message { session: self.session, correlation, decoded };
         self.to_server.send(message).await.map_err(|_| LinkClosed)
     }
 
@@ -112,7 +146,7 @@ impl Drop for ClientLink {
 #[derive(Clone, Debug)]
 pub struct Clients {
     to_server: mpsc::Sender<Delivery>,
-    next_session: Arc<std::sync::atomic::AtomicU64>,
+    next_session: Arc<AtomicU64>,
     events: broadcast::Sender<Arc<str>>,
     instrument: Arc<str>,
 }
@@ -149,7 +183,7 @@ impl Clients {
         let announce = Delivery::Announce {
             session,
             origin,
-            outbox: Outbox { sender },
+            outbox: Outbox { sender, waiting_bytes: Arc::default() },
             may_read_events: Arc::clone(&may_read_events),
         };
         self.to_server.send(announce).await.map_err(|_| LinkClosed)?;

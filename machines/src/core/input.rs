@@ -34,6 +34,11 @@ pub enum Input {
     Session(SessionId, SessionEvent),
     /// The journal has been replayed and the server is about to serve.
     Restarted,
+    /// The server is being stopped: no further job starts; the active one is aborted or left to end.
+    Closing {
+        /// Whether to abort the active job.
+        abort_active: bool,
+    },
 }
 
 /// Who wants something.

@@ -21,7 +21,7 @@ pub use input::{
 };
 
 use crate::{
-    effect::{Announcement, Effect, EngineOrder},
+    effect::{Announcement, Effect, EngineOrder, PromptEnd},
     ids::{JobId, SessionId},
     job::{self, Job, JobEvent, JobMachine, Verdict},
     progress::Progress,
@@ -61,6 +61,7 @@ pub struct Core {
     ended: Vec<JobMachine>,
     progress: Progress,
     prompt: Option<Prompt>,
+    closing: bool,
 }
 
 impl Core {
@@ -92,6 +93,7 @@ impl Core {
             ended: Vec::new(),
             progress: Progress::default(),
             prompt: None,
+            closing: false,
         }
     }
 
@@ -126,6 +128,7 @@ impl Core {
             Input::Timer(timer) => self.timer(timer, at, &mut outcome),
             Input::Session(id, event) => self.session_event(id, &event, at, &mut outcome),
             Input::Restarted => self.restarted(at, &mut outcome),
+            Input::Closing { abort_active } => self.close(abort_active, at, &mut outcome),
         }
         self.start_next(at, &mut outcome);
         if let Some(Ok(answer)) = &mut outcome.answer {
@@ -348,7 +351,7 @@ impl Core {
         }
         // A script with several threads may ask again before it has its answer: there is one question at
         // a time, and the earlier one ends as if its time were up.
-        if let Some(earlier) = self.settle_prompt(outcome) {
+        if let Some(earlier) = self.settle_prompt(PromptEnd::Withdrawn, outcome) {
             self.send_answer(earlier.id, earlier.default, outcome);
         }
         let wait = prompt.timeout_ms.map_or(self.policy.prompt_timeout, Duration::from_millis);
@@ -359,10 +362,10 @@ impl Core {
         self.prompt = Some(prompt);
     }
 
-    fn settle_prompt(&mut self, outcome: &mut Outcome) -> Option<Prompt> {
+    fn settle_prompt(&mut self, how: PromptEnd, outcome: &mut Outcome) -> Option<Prompt> {
         let prompt = self.prompt.take()?;
         outcome.effects.push(Effect::CancelTimer(Timer::PromptTimeout(prompt.id)));
-        outcome.effects.push(Effect::Announce(Announcement::Prompt(prompt.id)));
+        outcome.effects.push(Effect::Announce(Announcement::PromptSettled(prompt.id, how)));
         Some(prompt)
     }
 
@@ -374,7 +377,7 @@ impl Core {
             outcome.turned_down = Some(rejected);
             return;
         }
-        self.settle_prompt(outcome);
+        self.settle_prompt(PromptEnd::Withdrawn, outcome);
         self.progress = Progress::default();
         let then = match self.ended.last().map(JobMachine::state) {
             Some(job::State::Interrupted {}) => Some(format!("job {id} ({name}) was interrupted")),
@@ -423,10 +426,10 @@ impl Core {
                 self.wait_on(timer, id, at, |spec| spec.not_before, outcome);
             }
             Timer::PromptTimeout(id) => {
-                if self.prompt.as_ref().is_some_and(|prompt| prompt.id == id)
-                    && let Some(prompt) = self.settle_prompt(outcome)
-                {
-                    self.send_answer(id, prompt.default, outcome);
+                if self.prompt.as_ref().is_some_and(|prompt| prompt.id == id) {
+                    let answer = self.prompt.as_ref().and_then(|prompt| prompt.default.clone());
+                    self.settle_prompt(PromptEnd::TimedOut, outcome);
+                    self.send_answer(id, answer, outcome);
                 }
             }
             Timer::LoginTimeout(id) => self.session_event(id, &SessionEvent::LoginTimedOut, at, outcome),
@@ -545,8 +548,19 @@ impl Core {
         Some(Hold { by: SERVER.into(), why })
     }
 
+    fn close(&mut self, abort_active: bool, at: Timestamp, outcome: &mut Outcome) {
+        self.closing = true;
+        if let Some(id) = self.kept.queue.active.filter(|_| abort_active) {
+            let why = Some("the server was stopped".to_owned());
+            self.note(Fact::Job(id, JobEvent::AbortAsked { why }), at, outcome);
+        }
+    }
+
     /// After every input: the next job starts if it may.
     fn start_next(&mut self, at: Timestamp, outcome: &mut Outcome) {
+        if self.closing {
+            return;
+        }
         if !matches!(self.kept.queue.state(), queue::State::Idle {} | queue::State::Between {}) {
             return;
         }
@@ -674,7 +688,9 @@ fn without_repeated_announcements(effects: Vec<Effect>) -> Vec<Effect> {
         .filter(|effect| match effect {
             Effect::Announce(Announcement::Job(id)) => jobs.insert(*id),
             Effect::Announce(Announcement::Queue) => !std::mem::replace(&mut queue, true),
-            Effect::Announce(Announcement::Prompt(_) | Announcement::Notice(_))
+            Effect::Announce(
+                Announcement::Prompt(_) | Announcement::PromptSettled(..) | Announcement::Notice(_),
+            )
             | Effect::Engine { .. }
             | Effect::SetTimer { .. }
             | Effect::CancelTimer(_)

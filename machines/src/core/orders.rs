@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Actor, Answer, Core, Fact, NewJob, Order, Outcome, Place, Refusal, Selection};
 use crate::{
-    effect::PauseLevel,
+    effect::{PauseLevel, PromptEnd},
     ids::{JobId, PromptId},
     job::{self, JobEvent},
     queue::{Hold, QueueEvent},
@@ -286,7 +286,7 @@ impl Core {
         if let Some(choices) = prompt.choices.as_ref().filter(|choices| !choices.contains(&value)) {
             return Err(Refusal::BadAnswer { choices: choices.clone() });
         }
-        self.settle_prompt(outcome);
+        self.settle_prompt(PromptEnd::Answered, outcome);
         self.send_answer(id, Some(value), outcome);
         Ok(Answer::Done)
     }

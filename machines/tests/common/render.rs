@@ -1,7 +1,7 @@
 //! What follows from an input, as lines of text.
 
 use beamq_machines::{
-    Announcement, Due, Effect, EngineOrder, Notice, Report, Timer,
+    Announcement, Due, Effect, EngineOrder, Notice, PromptEnd, Report, Timer,
     core::{Answer, Fact, Outcome, Refusal},
     job::JobEvent,
     queue::{Hold, QueueEvent},
@@ -120,12 +120,17 @@ fn effect(talk: &Conversation, effect: &Effect) -> String {
             )
         }
         Effect::Announce(Announcement::Prompt(id)) => {
-            match talk.core.prompt().filter(|prompt| prompt.id == *id) {
-                Some(prompt) => {
-                    format!("tell prompt {id} is open until {} s", (prompt.until.0 - BEGIN.0) / 1000)
-                }
-                None => format!("tell prompt {id} is settled"),
-            }
+            let open = talk.core.prompt().filter(|prompt| prompt.id == *id);
+            let until = open.map_or(0, |prompt| (prompt.until.0 - BEGIN.0) / 1000);
+            format!("tell prompt {id} is open until {until} s")
+        }
+        Effect::Announce(Announcement::PromptSettled(id, how)) => {
+            let how = match how {
+                PromptEnd::Answered => "answered",
+                PromptEnd::TimedOut => "timed out",
+                PromptEnd::Withdrawn => "withdrawn",
+            };
+            format!("tell prompt {id} is settled: {how}")
         }
         Effect::Announce(Announcement::Notice(Notice::PausedLong { job, minutes })) => {
             format!("tell notice: job {job} has been paused for {minutes} min")

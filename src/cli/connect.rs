@@ -1,0 +1,190 @@
+//! The options that every subcommand shares, and the connection that follows from them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    exit::{Exit, Failure},
+    terminal::{ColorWhen, Terminal},
+};
+use crate::client::{Client, ClientError, Credentials, DataDir, LoginWith, ServerAddress};
+
+/// The options of every subcommand.
+#[derive(Args, Debug, Clone)]
+pub struct Globals {
+    /// Print JSON: one document, or one object a line where results stream
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+
+    /// The server or broker, as stomp://[user:password@]host:port [default: the server of the data directory]
+    #[arg(long, global = true, value_name = "URL", env = "BEAMQ_SERVER", hide_env_values = true)]
+    #[arg(help_heading = "Global options")]
+    pub server: Option<String>,
+
+    /// The server's data directory [default: $XDG_STATE_HOME/beamq or ~/.local/state/beamq]
+    #[arg(long, global = true, value_name = "DIR", env = "BEAMQ_DATA", help_heading = "Global options")]
+    pub data: Option<PathBuf>,
+
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
+    pub color: ColorWhen,
+
+    /// Leave out remarks; results and errors are still printed
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub quiet: bool,
+}
+
+impl Globals {
+    /// The streams that these options ask for.
+    #[must_use]
+    pub fn terminal(&self) -> Terminal {
+        Terminal::new(self.json, self.quiet, self.color)
+    }
+
+    /// The data directory that these options name.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] when none is named and there is no default.
+    pub fn data_dir(&self) -> Result<DataDir, Failure> {
+        match &self.data {
+            Some(path) => Ok(DataDir::at(path)),
+            None => Ok(DataDir::by_default()?),
+        }
+    }
+
+    /// Connects to the server and logs in.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] that says where the server was looked for and how to start one.
+    pub async fn connect(&self) -> Result<Session, Failure> {
+        let target = Target::of(self)?;
+        let credentials = target.credentials()?;
+        let client = Client::connect(&target.address, credentials).await;
+        let client = client.map_err(|error| target.explain(error))?;
+        let with = target.login_for(&client)?;
+        let greeting = format!("beamq {} (command line)", env!("CARGO_PKG_VERSION"));
+        client.login(with, &greeting).await.map_err(|error| target.explain(error))?;
+        Ok(Session { client, terminal: self.terminal() })
+    }
+}
+
+/// A session of one subcommand.
+#[derive(Debug)]
+pub struct Session {
+    /// The connection.
+    pub client: Client,
+    /// Where results go.
+    pub terminal: Terminal,
+}
+
+impl Session {
+    /// Calls a method; an error becomes a [`Failure`] with its exit code.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] for whatever [`Client::call`] fails with.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: impl Serialize,
+    ) -> Result<T, Failure> {
+        Ok(self.client.call(method, params).await?)
+    }
+}
+
+/// Where to connect and what to log in with.
+struct Target {
+    address: ServerAddress,
+    from_url: Option<Credentials>,
+    /// Whether the address was given, and not found through the data directory.
+    given: bool,
+    data: Option<DataDir>,
+}
+
+impl Target {
+    fn of(globals: &Globals) -> Result<Self, Failure> {
+        let Some(url) = &globals.server else {
+            let data = globals.data_dir()?;
+            let address = data.stomp_address()?;
+            return Ok(Self { address, from_url: None, given: false, data: Some(data) });
+        };
+        let (address, from_url) = ServerAddress::parse_url(url)?;
+        Ok(Self { address, from_url, given: true, data: globals.data_dir().ok() })
+    }
+
+    fn token(&self) -> Result<Option<String>, Failure> {
+        match &self.data {
+            Some(data) => Ok(data.token()?),
+            None => Ok(None),
+        }
+    }
+
+    fn credentials(&self) -> Result<Credentials, Failure> {
+        if let Some(credentials) = &self.from_url {
+            return Ok(credentials.clone());
+        }
+        match self.token()? {
+            Some(token) => Ok(Credentials::token(token)),
+            None => Err(self.no_token()),
+        }
+    }
+
+    /// An embedded endpoint's credentials are beamq's own. A broker's are not: there the session logs in
+    /// with the token of the data directory.
+    fn login_for(&self, client: &Client) -> Result<LoginWith, Failure> {
+        if let Some(credentials) = self.from_url.as_ref().filter(|_| client.peer_is_beamq()) {
+            let Credentials { user, passcode } = credentials.clone();
+            return Ok(if user == Credentials::TOKEN_USER {
+                LoginWith::Token(passcode)
+            } else {
+                LoginWith::Account { user, password: passcode }
+            });
+        }
+        self.token()?.map(LoginWith::Token).ok_or_else(|| self.no_token())
+    }
+
+    fn no_token(&self) -> Failure {
+        let place = match &self.data {
+            Some(data) => data.path().display().to_string(),
+            None => "the data directory".to_owned(),
+        };
+        if self.given {
+            return Failure::new(Exit::Refused, format!("there is no token in {place} to log in with")).hint(
+                "name the server's data directory with --data DIR, or write stomp://beamq:TOKEN@host:port",
+            );
+        }
+        Failure::new(Exit::Unreachable, format!("no server has been started in {place}")).hint(format!(
+            "start one with `beamq serve --data {place}`, or name another directory with --data DIR"
+        ))
+    }
+
+    /// Adds where the server was looked for and what to do.
+    fn explain(&self, error: ClientError) -> Failure {
+        let mut failure = Failure::from(error);
+        if failure.hint.is_some() {
+            return failure;
+        }
+        let place = self.data.as_ref().map(|data| data.path().display().to_string());
+        failure.hint = match (failure.exit, place) {
+            (Exit::Unreachable | Exit::TimedOut, Some(place)) if !self.given => Some(format!(
+                "no server runs in {place}; start one with `beamq serve --data {place}`, \
+                 or name another with --data DIR or --server URL"
+            )),
+            (Exit::Unreachable | Exit::TimedOut, _) => Some(
+                "check the address, and that the server (`beamq serve`) or the broker runs there".to_owned(),
+            ),
+            (Exit::Refused, Some(place)) if !self.given => Some(format!(
+                "the token in {place}/token is made anew at every start of the server; \
+                 is another server listening at {}?",
+                self.address
+            )),
+            (Exit::Refused, _) => Some("check the user and the password in --server".to_owned()),
+            _ => None,
+        };
+        failure
+    }
+}

@@ -1,0 +1,116 @@
+//! `beamq status`: what the server is doing, on a few lines.
+
+use serde_json::{Value, json};
+
+use super::{
+    connect::{Globals, Session},
+    exit::Failure,
+    model::{Info, Status},
+    moment, render,
+    terminal::{Terminal, Tone},
+};
+
+pub(super) async fn run(globals: Globals) -> Result<(), Failure> {
+    let session = globals.connect().await?;
+    print(&session).await?;
+    session.client.close().await;
+    Ok(())
+}
+
+/// Prints the status of the server that the session is with.
+pub(super) async fn print(session: &Session) -> Result<(), Failure> {
+    if session.terminal.json {
+        let status: Value = session.call("server.status", json!({})).await?;
+        return session.terminal.document(&status);
+    }
+    let (status, info) =
+        tokio::join!(session.call("server.status", json!({})), session.call("server.info", json!({})));
+    text(&status?, &info?, &session.terminal).iter().try_for_each(|line| session.terminal.line(line))
+}
+
+fn text(status: &Status, info: &Info, terminal: &Terminal) -> Vec<String> {
+    let row =
+        |name: &str, text: String| format!("{}{text}", terminal.tone(Tone::Faint, &format!("{name:<12}")));
+    let uptime =
+        status.uptime_s.map(|seconds| format!(", up {}", moment::duration(seconds))).unwrap_or_default();
+    let instrument = terminal.tone(Tone::Strong, &render::cell(&info.instrument, 60));
+    let mut lines = vec![row("instrument", format!("{instrument} (beamq {}{uptime})", info.version))];
+
+    let engine = &status.engine;
+    let detail = engine.detail.as_ref().map(|detail| format!(": {}", render::cell(detail, 100)));
+    lines.push(row("engine", format!("{} {}{}", engine.kind, engine.state, detail.unwrap_or_default())));
+
+    let queue = &status.queue;
+    let why = queue.why.as_ref().map(|why| format!(" ({})", render::cell(why, 100))).unwrap_or_default();
+    let state = match queue.state.as_str() {
+        "held" | "blocked" | "draining" => terminal.tone(Tone::Attention, &queue.state),
+        other => other.to_owned(),
+    };
+    let finish = queue.expected_finish.as_ref().map(|time| format!(", done about {}", moment::short(time)));
+    lines.push(row(
+        "queue",
+        format!(
+            "{state}{why}, {} waiting, revision {}{}",
+            queue.length,
+            queue.revision,
+            finish.unwrap_or_default()
+        ),
+    ));
+
+    lines.push(match &status.active {
+        None => row("active", "–".to_owned()),
+        Some(job) => {
+            let words = job.state.words();
+            let state =
+                render::state_tone(&job.state).map_or(words.clone(), |tone| terminal.tone(tone, &words));
+            let place = render::whereabouts(job);
+            let separator = if place.is_empty() { "" } else { " · " };
+            row(
+                "active",
+                format!(
+                    "{} {state} (by {}){separator}{place}",
+                    render::job_name(job),
+                    render::cell(&job.owner, 30)
+                ),
+            )
+        }
+    });
+    if let Some(clients) = status.clients {
+        lines.push(row("clients", clients.to_string()));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{model::Job, terminal::ColorWhen};
+
+    #[test]
+    fn the_status_fits_on_five_lines() {
+        let status: Status = serde_json::from_value(json!({
+            "queue": {"state": "held", "why": "job 3 failed", "revision": 17, "length": 4},
+            "active": {"id": "5", "name": "cells.py", "state": "paused", "owner": "ann",
+                "progress": {"percent": 40.2, "basis": "tags", "line": 12, "step": "Measure"},
+                "elapsed": {"wall_s": 72.0, "active_s": 60.0}},
+            "engine": {"kind": "python", "state": "ready"},
+            "clients": 2, "uptime_s": 3.0,
+        }))
+        .unwrap_or_default();
+        let info = Info { name: "beamq".into(), version: "0.1.0".into(), instrument: "DEMO".into() };
+        let lines = text(&status, &info, &Terminal::new(false, false, ColorWhen::Never));
+        assert_eq!(
+            lines,
+            [
+                "instrument  DEMO (beamq 0.1.0, up 3.0 s)",
+                "engine      python ready",
+                "queue       held (job 3 failed), 4 waiting, revision 17",
+                "active      job 5 cells.py paused (by ann) · line 12 · step Measure · 40 % · 1 min 12 s",
+                "clients     2",
+            ]
+        );
+        let idle = Status { active: None::<Job>, ..Status::default() };
+        let lines = text(&idle, &info, &Terminal::new(false, false, ColorWhen::Never));
+        assert_eq!(lines.last().map(String::as_str), Some("active      –"));
+    }
+}

@@ -1,0 +1,143 @@
+//! The clients' links, as the loop holds them: where replies go, who listens to which events.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use beamq_machines::SessionId;
+
+use crate::{
+    protocol::{CallId, EventKind},
+    transport::{Origin, Outbox, Outgoing},
+};
+
+/// One client's link.
+#[derive(Debug)]
+pub(super) struct Client {
+    outbox: Outbox,
+    may_read_events: Arc<AtomicBool>,
+    /// Where the client came from.
+    pub(super) origin: Origin,
+    /// What the client calls itself.
+    pub(super) label: String,
+    /// The key that every request of a bound session carries.
+    pub(super) key: Option<String>,
+    /// Which events it wants; empty before it subscribes.
+    pub(super) kinds: BTreeSet<EventKind>,
+}
+
+/// All links by session.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    by_session: BTreeMap<SessionId, Client>,
+}
+
+impl Clients {
+    pub(super) fn add(
+        &mut self,
+        session: SessionId,
+        origin: Origin,
+        outbox: Outbox,
+        may_read_events: Arc<AtomicBool>,
+    ) {
+        let client = Client {
+            outbox,
+            may_read_events,
+            label: String::new(),
+            key: None,
+            kinds: BTreeSet::new(),
+            origin,
+        };
+        self.by_session.insert(session, client);
+    }
+
+    pub(super) fn get(&self, session: SessionId) -> Option<&Client> {
+        self.by_session.get(&session)
+    }
+
+    pub(super) fn get_mut(&mut self, session: SessionId) -> Option<&mut Client> {
+        self.by_session.get_mut(&session)
+    }
+
+    /// Lets go of a link: its outbox closes once everything in it has been written.
+    pub(super) fn remove(&mut self, session: SessionId) -> Option<Client> {
+        self.by_session.remove(&session)
+    }
+
+    /// The end of the link that replies of tasks outside the loop go to.
+    pub(super) fn outbox(&self, session: SessionId) -> Option<Outbox> {
+        self.by_session.get(&session).map(|client| client.outbox.clone())
+    }
+
+    /// Opens the event topic to the connection of this client.
+    pub(super) fn allow_events(&self, session: SessionId) {
+        if let Some(client) = self.by_session.get(&session) {
+            client.may_read_events.store(true, Ordering::Release);
+        }
+    }
+
+    /// Hands over a reply; `false` when the client reads too slowly.
+    pub(super) fn reply(&self, session: SessionId, correlation: Option<String>, body: Arc<str>) -> bool {
+        self.by_session
+            .get(&session)
+            .is_none_or(|client| client.outbox.push(Outgoing::new(correlation, body)))
+    }
+
+    /// Sends an event to everyone who wants it; gives back those who read too slowly.
+    pub(super) fn publish(&self, kind: EventKind, body: &Arc<str>) -> Vec<SessionId> {
+        self.by_session
+            .iter()
+            .filter(|(_, client)| client.kinds.contains(&kind))
+            .filter(|(_, client)| !client.outbox.push(Outgoing::new(None, Arc::clone(body))))
+            .map(|(session, _)| *session)
+            .collect()
+    }
+}
+
+/// Where the reply to a request goes: alone, or as a part of a batch.
+#[derive(Clone, Debug)]
+pub(super) struct ReplyTo {
+    pub(super) session: SessionId,
+    pub(super) correlation: Option<String>,
+    /// `None` for a notification, which is never answered.
+    pub(super) id: Option<CallId>,
+    pub(super) batch: Option<Arc<BatchReply>>,
+}
+
+impl ReplyTo {
+    /// What goes out once this reply is known; nothing while others of its batch are missing.
+    pub(super) fn complete(&self, reply: Arc<str>) -> Option<Arc<str>> {
+        let reply = self.id.is_some().then_some(reply);
+        match &self.batch {
+            Some(batch) => batch.add(reply),
+            None => reply,
+        }
+    }
+}
+
+/// The replies of a JSON-RPC batch, which go out together.
+#[derive(Debug)]
+pub(super) struct BatchReply {
+    state: Mutex<(usize, Vec<Arc<str>>)>,
+}
+
+impl BatchReply {
+    pub(super) fn new(requests: usize) -> Self {
+        Self { state: Mutex::new((requests, Vec::new())) }
+    }
+
+    fn add(&self, reply: Option<Arc<str>>) -> Option<Arc<str>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 = state.0.saturating_sub(1);
+        state.1.extend(reply);
+        if state.0 > 0 || state.1.is_empty() {
+            return None;
+        }
+        let parts: Vec<&str> = state.1.iter().map(AsRef::as_ref).collect();
+        Some(format!("[{}]", parts.join(",")).into())
+    }
+}

@@ -1,0 +1,58 @@
+//! What tasks outside the loop send back into it.
+
+use beamq_machines::{JobId, JobSpec, Role, SessionId, core::Actor, session::SessionEvent};
+
+use super::{clients::ReplyTo, dispatcher::Dispatcher};
+use crate::protocol::{EventKind, RpcError};
+
+/// A message of a task of ours.
+pub(super) enum Inside {
+    /// A password was checked.
+    PasswordChecked { to: ReplyTo, login: LoginWish, role: Option<Role> },
+    /// The description of an ended job was read, to be queued again.
+    SpecRead { to: ReplyTo, actor: Actor, wish: Again, spec: Result<Box<JobSpec>, RpcError> },
+    /// Events that are not in memory any more were read.
+    EventsRead { to: ReplyTo, kinds: Vec<EventKind>, from: u64, texts: Vec<(u64, std::sync::Arc<str>)> },
+    /// A client does not read what it is sent.
+    TooSlow(SessionId),
+    /// The link of a closing session is gone.
+    LinkClosed(SessionId),
+    /// The engine cannot run this job.
+    EngineLost(JobId, String),
+}
+
+/// Who wants to log in, without the secret.
+pub(super) struct LoginWish {
+    pub(super) user: String,
+    pub(super) client: Option<String>,
+    pub(super) bind: bool,
+}
+
+/// A job that is to be queued once more.
+pub(super) struct Again {
+    pub(super) method: crate::protocol::Method,
+    pub(super) of: JobId,
+    pub(super) changes: crate::protocol::SubmissionChanges,
+    pub(super) place: crate::protocol::Place,
+}
+
+impl Dispatcher {
+    pub(super) fn from_inside(&mut self, message: Inside) {
+        use beamq_machines::core::{EngineNotice, Input};
+        match message {
+            Inside::PasswordChecked { to, login, role } => self.password_checked(&to, login, role),
+            Inside::SpecRead { to, actor, wish, spec } => self.spec_read(&to, &actor, wish, spec),
+            Inside::EventsRead { to, kinds, from, texts } => self.events_read(&to, &kinds, from, texts),
+            Inside::TooSlow(session) => {
+                let why = "the client reads too slowly".to_owned();
+                self.turn(Input::Session(session, SessionEvent::CloseAsked { why }));
+            }
+            Inside::LinkClosed(session) => {
+                self.turn(Input::Session(session, SessionEvent::Closed));
+            }
+            Inside::EngineLost(job, why) => {
+                self.turn(Input::Engine(job, EngineNotice::Lost { why }));
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Who comes in: the token, accounts, and what a failed login costs.
+
+use std::time::Instant;
+
+use beamq_machines::{Role, SessionId, core::Input, session::SessionEvent};
+
+use super::{
+    clients::ReplyTo,
+    dispatcher::Dispatcher,
+    inside::{Inside, LoginWish},
+};
+use crate::protocol::{
+    RpcError,
+    request::{Credentials, Login},
+    view::LoggedIn,
+};
+use crate::security::Secret;
+
+/// The name of somebody who logs in with the token and gives none.
+const TOKEN_USER: &str = "admin";
+
+impl Dispatcher {
+    pub(super) fn log_in(&mut self, to: ReplyTo, login: &Login) {
+        let credentials = match login.credentials() {
+            Ok(credentials) => credentials,
+            Err(error) => return self.answer::<()>(&to, Err(error)),
+        };
+        let origin = self.origin(to.session);
+        let wait = self.settings.throttle.wait(&origin, Instant::now());
+        if !wait.is_zero() {
+            let error = RpcError::wrong_credentials()
+                .with_hint(format!("too many logins failed: try again in {} s", wait.as_secs() + 1));
+            return self.answer::<()>(&to, Err(error));
+        }
+        let wish = LoginWish {
+            user: login.user.clone().unwrap_or_else(|| TOKEN_USER.into()),
+            client: login.client.clone(),
+            bind: login.bind,
+        };
+        match credentials {
+            Credentials::Token(token) => {
+                let role = self.settings.token.verify(token.as_bytes()).then_some(Role::Admin);
+                self.password_checked(&to, wish, role);
+            }
+            Credentials::Password { user, password } => {
+                let accounts = self.settings.accounts.clone();
+                let (user, password) = (user.to_owned(), Secret::new(password.to_owned()));
+                let to_self = self.to_self.clone();
+                tokio::spawn(async move {
+                    let role = accounts.verify(user, password).await.ok().flatten();
+                    to_self.send(Inside::PasswordChecked { to, login: wish, role }).ok();
+                });
+            }
+        }
+    }
+
+    /// The credentials have been judged.
+    pub(super) fn password_checked(&mut self, to: &ReplyTo, login: LoginWish, role: Option<Role>) {
+        let origin = self.origin(to.session);
+        let Some(role) = role else {
+            self.settings.throttle.failed(&origin, Instant::now());
+            self.audit(to.session, "session.login", "forbidden", None, Some(login.user.into()));
+            self.answer::<()>(to, Err(RpcError::wrong_credentials()));
+            self.turn(Input::Session(to.session, SessionEvent::LoginRefused));
+            return;
+        };
+        self.settings.throttle.succeeded(&origin);
+        let key = match login.bind.then(crate::security::Token::generate).transpose() {
+            Ok(key) => key.map(|key| key.expose().to_owned()),
+            Err(error) => {
+                return self.answer::<()>(to, Err(RpcError::internal_error(error)));
+            }
+        };
+        let user = login.user;
+        let accepted = SessionEvent::LoginAccepted { user: user.clone(), role };
+        self.turn(Input::Session(to.session, accepted));
+        if let Some(client) = self.clients.get_mut(to.session) {
+            client.key.clone_from(&key);
+            client.label = login.client.unwrap_or_default();
+        }
+        self.clients.allow_events(to.session);
+        self.audit(to.session, "session.login", "ok", None, None);
+        self.answer(to, Ok(LoggedIn { session: to.session.to_string(), user, role, key }));
+    }
+
+    fn origin(&self, session: SessionId) -> String {
+        self.clients.get(session).map(|client| client.origin.peer.clone()).unwrap_or_default()
+    }
+}

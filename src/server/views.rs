@@ -1,0 +1,173 @@
+//! From the machines' state to what is served.
+
+use beamq_machines::{
+    JobBody, JobId, Timestamp,
+    core::Core,
+    job::{JobMachine, State},
+    queue,
+};
+
+use crate::{
+    journal::JobRow,
+    protocol::view::{Elapsed, JobStateName, JobView, QueueStateName, QueueStatus, QueueView},
+};
+
+/// The name that clients know for a job's state.
+pub(super) fn job_state(state: &State) -> JobStateName {
+    match state {
+        State::Queued {} => JobStateName::Queued,
+        State::Held {} => JobStateName::Held,
+        State::Starting {} => JobStateName::Starting,
+        State::Running {} => JobStateName::Running,
+        State::Pausing { .. } => JobStateName::Pausing,
+        State::Paused {} => JobStateName::Paused,
+        State::Skipping {} => JobStateName::Skipping,
+        State::Asked { .. } | State::Terminating { .. } | State::Killing { .. } => JobStateName::Aborting,
+        State::Succeeded {} => JobStateName::Succeeded,
+        State::SucceededWithErrors {} => JobStateName::SucceededWithErrors,
+        State::Failed {} => JobStateName::Failed,
+        State::Aborted {} => JobStateName::Aborted,
+        State::Cancelled {} => JobStateName::Cancelled,
+        State::Expired {} => JobStateName::Expired,
+        State::Interrupted {} => JobStateName::Interrupted,
+    }
+}
+
+/// The name that clients know for the queue's state.
+pub(super) fn queue_state(state: &queue::State) -> QueueStateName {
+    match state {
+        queue::State::Idle {} => QueueStateName::Idle,
+        queue::State::Busy {} | queue::State::Between {} => QueueStateName::Busy,
+        queue::State::Draining { .. } => QueueStateName::Draining,
+        queue::State::Held { .. } => QueueStateName::Held,
+        queue::State::Blocked { .. } => QueueStateName::Blocked,
+    }
+}
+
+/// A job without its script, as lists and events show it.
+pub(super) fn job(machine: &JobMachine, now: Timestamp) -> JobView {
+    let state = job_state(machine.state());
+    let mut view =
+        JobView::new(machine.id, &machine.spec, state, &machine.owner, machine.submitted_at.into());
+    view.rerun_of = machine.rerun_of;
+    view.started_at = machine.started_at.map(Into::into);
+    view.finished_at = machine.finished_at.map(Into::into);
+    view.elapsed = elapsed(machine, now);
+    view.report = machine.report.as_deref().cloned();
+    if matches!(state, JobStateName::Succeeded | JobStateName::SucceededWithErrors) {
+        view.progress = Some(beamq_machines::Progress { percent: Some(100.0), ..Default::default() });
+    }
+    view
+}
+
+/// How long the job has been running.
+pub(super) fn elapsed(machine: &JobMachine, now: Timestamp) -> Option<Elapsed> {
+    Some(Elapsed {
+        wall_s: machine.wall_time(now)?.as_secs_f64(),
+        active_s: machine.active_time(now)?.as_secs_f64(),
+    })
+}
+
+/// A job that has not ended, with its position and progress.
+pub(super) fn live_job(core: &Core, id: JobId, now: Timestamp) -> Option<JobView> {
+    let machine = core.job(id)?;
+    let mut view = job(machine, now);
+    if core.queue().active == Some(id) {
+        view.progress = Some(core.progress().clone());
+    } else {
+        view.position = core.queue().order.iter().position(|other| *other == id).map(|index| index as u64);
+    }
+    Some(view)
+}
+
+/// The active job, as events show it.
+pub(super) fn active_job(core: &Core, now: Timestamp) -> Option<JobView> {
+    live_job(core, core.queue().active?, now)
+}
+
+/// The queue in a few numbers.
+pub(super) fn queue_status(core: &Core) -> QueueStatus {
+    let queue = core.queue();
+    QueueStatus {
+        state: queue_state(queue.state()),
+        why: queue.state().why(),
+        revision: queue.revision,
+        length: queue.order.len() as u64,
+        expected_finish: None,
+    }
+}
+
+/// The waiting jobs of a page, cheap to take out of the loop: turning them into text happens outside.
+pub(super) struct QueuePage {
+    pub(super) head: QueueView,
+    pub(super) first: u64,
+    pub(super) jobs: Vec<JobMachine>,
+    pub(super) scripts: bool,
+    pub(super) now: Timestamp,
+}
+
+impl QueuePage {
+    pub(super) fn take(core: &Core, offset: u64, limit: Option<u64>, scripts: bool, now: Timestamp) -> Self {
+        let queue = core.queue();
+        let skip = usize::try_from(offset).unwrap_or(usize::MAX);
+        let take = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let jobs = queue.order.iter().skip(skip).take(take).filter_map(|id| core.job(*id).cloned()).collect();
+        let mut active = active_job(core, now);
+        if scripts && let Some(machine) = queue.active.and_then(|id| core.job(id)) {
+            active = active.map(|view| view.with_body(&machine.spec.body));
+        }
+        let head = QueueView {
+            revision: queue.revision,
+            state: queue_state(queue.state()),
+            why: queue.state().why(),
+            active,
+            waiting: Vec::new(),
+            length: queue.order.len() as u64,
+        };
+        Self { head, first: offset, jobs, scripts, now }
+    }
+
+    pub(super) fn into_view(self) -> QueueView {
+        let mut view = self.head;
+        let body = |view: JobView, machine: &JobMachine| {
+            if self.scripts { view.with_body(&machine.spec.body) } else { view }
+        };
+        view.waiting = self
+            .jobs
+            .iter()
+            .zip(self.first..)
+            .map(|(machine, position)| {
+                body(JobView { position: Some(position), ..job(machine, self.now) }, machine)
+            })
+            .collect();
+        view
+    }
+}
+
+/// An ended job, as the history keeps it.
+pub(super) fn history_row(machine: &JobMachine) -> JobRow {
+    let finished = machine.finished_at.unwrap_or(machine.submitted_at);
+    let mut view = job(machine, finished);
+    let script = match &machine.spec.body {
+        JobBody::Script { source, .. } => Some(std::sync::Arc::clone(source)),
+        JobBody::Commands(calls) => {
+            view.commands = Some(calls.clone());
+            None
+        }
+    };
+    JobRow {
+        id: machine.id.0,
+        state: view.state.name().into(),
+        owner: machine.owner.clone(),
+        name: machine.spec.name.clone(),
+        tags: machine.spec.tags.clone(),
+        group: machine.spec.group.clone(),
+        submitted_ms: machine.submitted_at.0,
+        started_ms: machine.started_at.map(|time| time.0),
+        finished_ms: Some(finished.0),
+        message: machine.report.as_ref().map(|report| report.message.clone()),
+        // A view is made of texts and numbers, which can always be written.
+        json: serde_json::to_string(&view).unwrap_or_default(),
+        script,
+    }
+}

@@ -1,0 +1,149 @@
+//! A temporary queue: what the server has for one client, on its way to that client's subscription.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    connection::Notice,
+    outlet::{Outlet, Subscription, WriterGone},
+};
+use crate::transport::{ClientLink, Outgoing};
+
+/// How much is kept for a subscription that is not there yet. Beyond it the server's own bound takes hold.
+const KEPT_MESSAGES: usize = 256;
+const KEPT_BYTES: usize = 4 * 1024 * 1024;
+
+/// A reply queue as its connection sees it. Dropping it lets its task write what waits, and end.
+pub(super) struct ReplyQueue {
+    /// The server's client behind this queue, from the first SEND until the server closes the session.
+    pub(super) link: Option<ClientLink>,
+    subscription: watch::Sender<Option<Subscription>>,
+    sessions: mpsc::Sender<mpsc::Receiver<Outgoing>>,
+}
+
+impl ReplyQueue {
+    /// Makes a queue and the task that empties it.
+    pub(super) fn new(
+        destination: Arc<str>,
+        outlet: Outlet,
+        notices: mpsc::Sender<Notice>,
+    ) -> (Self, Forwarder) {
+        let (subscription, subscriptions) = watch::channel(None);
+        let (sessions, next_session) = mpsc::channel(1);
+        let queue = Self { link: None, subscription, sessions };
+        let forwarder = Forwarder {
+            destination,
+            outlet,
+            notices,
+            subscriptions,
+            next_session,
+            session: None,
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            was_full: false,
+        };
+        (queue, forwarder)
+    }
+
+    /// Connects the queue to a new session of the server.
+    pub(super) async fn open(&mut self, link: ClientLink, outgoing: mpsc::Receiver<Outgoing>) {
+        // The task ends after this queue only, so that it always takes what is sent to it.
+        let _ = self.sessions.send(outgoing).await;
+        self.link = Some(link);
+    }
+
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.subscription.borrow().is_some()
+    }
+
+    pub(super) fn subscribe(&self, subscription: Option<Subscription>) {
+        self.subscription.send_replace(subscription);
+    }
+}
+
+/// The task of a reply queue. It always reads what the server sends, so that it learns at once when the
+/// server ends the session, and keeps it until there is a subscription.
+pub(super) struct Forwarder {
+    destination: Arc<str>,
+    outlet: Outlet,
+    notices: mpsc::Sender<Notice>,
+    subscriptions: watch::Receiver<Option<Subscription>>,
+    next_session: mpsc::Receiver<mpsc::Receiver<Outgoing>>,
+    session: Option<mpsc::Receiver<Outgoing>>,
+    kept: VecDeque<Outgoing>,
+    kept_bytes: usize,
+    was_full: bool,
+}
+
+impl Forwarder {
+    pub(super) async fn run(mut self) {
+        loop {
+            if self.write_kept().await.is_err() {
+                return;
+            }
+            let has_room = self.kept.len() < KEPT_MESSAGES && self.kept_bytes < KEPT_BYTES;
+            tokio::select! {
+                changed = self.subscriptions.changed() => if changed.is_err() {
+                    break;
+                },
+                Some(session) = self.next_session.recv(), if self.session.is_none() => {
+                    self.session = Some(session);
+                }
+                message = receive(&mut self.session), if has_room => match message {
+                    Some(message) => self.keep(message),
+                    None => self.end_session().await,
+                },
+            }
+        }
+        self.write_the_rest().await;
+    }
+
+    /// Writes what is kept, if there is a subscription.
+    async fn write_kept(&mut self) -> Result<(), WriterGone> {
+        let Some(subscription) = self.subscriptions.borrow_and_update().clone() else { return Ok(()) };
+        while let Some(message) = self.kept.pop_front() {
+            self.kept_bytes = self.kept_bytes.saturating_sub(message.body.len());
+            self.outlet.message(&self.destination, &subscription, message.correlation, message.body).await?;
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, message: Outgoing) {
+        if let Some(session) = &self.session {
+            // The server closes a session whose channel is full; the client is told so at the end of it.
+            self.was_full |= session.len() + 1 >= session.max_capacity();
+        }
+        self.kept_bytes = self.kept_bytes.saturating_add(message.body.len());
+        self.kept.push_back(message);
+    }
+
+    async fn end_session(&mut self) {
+        self.session = None;
+        let read_too_slowly = std::mem::take(&mut self.was_full);
+        let destination = Arc::clone(&self.destination);
+        // Nobody listens any more when the connection is about to end.
+        let _ = self.notices.send(Notice::SessionEnded { destination, read_too_slowly }).await;
+    }
+
+    /// The connection ends: what the server has already sent still goes out.
+    async fn write_the_rest(&mut self) {
+        loop {
+            if self.write_kept().await.is_err() || !self.kept.is_empty() {
+                return;
+            }
+            match self.session.as_mut().and_then(|session| session.try_recv().ok()) {
+                Some(message) => self.keep(message),
+                None => return,
+            }
+        }
+    }
+}
+
+/// The next message of the session, or never while there is no session.
+async fn receive(session: &mut Option<mpsc::Receiver<Outgoing>>) -> Option<Outgoing> {
+    match session {
+        Some(session) => session.recv().await,
+        None => std::future::pending().await,
+    }
+}
