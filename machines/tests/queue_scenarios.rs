@@ -1316,3 +1316,93 @@ fn r9_a_snapshot_is_as_good_as_the_facts() {
     "#,
     );
 }
+
+#[test]
+fn r39_a_server_that_stops_lets_the_active_job_end_and_starts_no_other() {
+    conversation(
+        r#"
+        > ann: submit 1 2
+            fact job 1 submitted "job 1" by ann
+            fact job 2 submitted "job 2" by ann
+            fact queue inserted 1 2 at 0
+            fact queue taken 1
+            fact job 1 start_ordered
+            tell job 1 is starting
+            tell job 2 is queued
+            tell queue is busy with 1, waiting 2, revision 2
+            engine 1 start
+            answer submitted 1 2 at 0, revision 2
+        > engine 1 started
+            fact job 1 started
+            tell job 1 is running
+        > closing
+        > ann: submit 3
+            fact job 3 submitted "job 3" by ann
+            fact queue inserted 3 at 1
+            tell job 3 is queued
+            tell queue is busy with 1, waiting 2 3, revision 3
+            answer submitted 3 at 1, revision 3
+        > engine 1 ended ok
+            fact job 1 ended Succeeded
+            fact queue active_ended
+            fact queue settled
+            cancel timeout 1
+            cancel grace 1
+            tell job 1 is succeeded
+            tell queue is idle, waiting 2 3, revision 3
+        > crash
+        > restarted
+            fact queue hold_asked, hold by beamq: the server was restarted
+            tell queue is held (held by beamq: the server was restarted), waiting 2 3, revision 3
+    "#,
+    );
+}
+
+#[test]
+fn r39_a_server_that_stops_aborts_the_active_job() {
+    conversation(
+        r#"
+        > ann: submit 1 2
+            fact job 1 submitted "job 1" by ann
+            fact job 2 submitted "job 2" by ann
+            fact queue inserted 1 2 at 0
+            fact queue taken 1
+            fact job 1 start_ordered
+            tell job 1 is starting
+            tell job 2 is queued
+            tell queue is busy with 1, waiting 2, revision 2
+            engine 1 start
+            answer submitted 1 2 at 0, revision 2
+        > engine 1 started
+            fact job 1 started
+            tell job 1 is running
+        > closing abort
+            fact job 1 abort_asked: the server was stopped
+            engine 1 abort ask
+            set grace 1 in 2 s
+            tell job 1 is aborting
+        > engine 1 ended failed
+            fact job 1 ended Failed (Aborted: aborted: the server was stopped, phase Run)
+            fact queue active_ended, hold by beamq: job 1 (job 1) was aborted
+            cancel timeout 1
+            cancel grace 1
+            tell job 1 is aborted
+            tell queue is held (held by beamq: job 1 (job 1) was aborted), waiting 2, revision 2
+    "#,
+    );
+}
+
+#[test]
+fn r39_a_server_that_stops_with_nothing_active_starts_nothing() {
+    conversation(
+        r#"
+        > closing abort
+        > ann: submit 1
+            fact job 1 submitted "job 1" by ann
+            fact queue inserted 1 at 0
+            tell job 1 is queued
+            tell queue is idle, waiting 1, revision 1
+            answer submitted 1 at 0, revision 1
+    "#,
+    );
+}
