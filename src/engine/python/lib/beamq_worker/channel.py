@@ -49,6 +49,7 @@ class Channel:
         os.set_blocking(self.fd, False)
         self.deferral = Deferral()
         self.ended = False
+        self.closed_here = False
         self._received = bytearray()
         self._receiving = allocate_lock()
         self._sending = allocate_lock()
@@ -73,10 +74,10 @@ class Channel:
                     except OSError:
                         self.ended = True
 
-    def pump(self, handle):
-        """Hand every message that has arrived to `handle`. Returns whether there was any. Does nothing
-        when another thread is at it: that one will take the messages."""
-        if not self._receiving.acquire(False):
+    def pump(self, handle, wait=False):
+        """Hand every message that has arrived to `handle`. Returns whether there was any. When another
+        thread is at it, that one will take the messages; `wait` until it has."""
+        if not self._receiving.acquire(wait):
             return False
         try:
             any_message = False
@@ -86,7 +87,9 @@ class Channel:
                 except BlockingIOError:
                     break
                 except OSError:
-                    data = b""
+                    # The script closed the descriptor. The server sees that and ends the job.
+                    self.ended = self.closed_here = True
+                    break
                 if not data:
                     self.ended = True
                     break

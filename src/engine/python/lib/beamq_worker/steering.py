@@ -72,6 +72,7 @@ class Steering:
         self._pause = None
         self._paused = False
         self._go_on = False
+        self._polling = False
         self._last_poll = float("-inf")
         self._skip_poll_until = None
         self._tracing = False
@@ -91,7 +92,7 @@ class Steering:
         if do == "run":
             self.job = message
         elif do == "pause":
-            if not self._paused:
+            if not self._paused or self._go_on:
                 self._pause = message["level"]
         elif do in ("cancel_pause", "resume"):
             if self._paused:
@@ -112,7 +113,7 @@ class Steering:
         wait = self.wait
         if wait is not None and wait.skippable:
             wait.skip = True
-        elif time.monotonic() - self._last_poll < POLL_COUNTS_FOR:
+        elif self._polling or time.monotonic() - self._last_poll < POLL_COUNTS_FOR:
             self._skip_poll_until = time.monotonic() + POLL_COUNTS_FOR
         else:
             self.channel.send("skipped", what=None)
@@ -128,7 +129,7 @@ class Steering:
     def tick(self):
         """Called every now and then by the watching thread."""
         until = self._skip_poll_until
-        if until is not None and time.monotonic() > until:
+        if until is not None and not self._paused and time.monotonic() > until:
             self._skip_poll_until = None
             self.channel.send("skipped", what=None)
         if self.abort and self.phase == RUNNING:
@@ -242,6 +243,8 @@ class Steering:
                 self._wakeup.acquire(True, LONGEST_SLICE)
         finally:
             self._paused = False
+        # The next pause may have been asked for together with the resume.
+        self.act(sys._getframe(1))
         return time.monotonic() - began
 
     def script_line(self, frame):
@@ -270,14 +273,17 @@ class Steering:
         steps, 3 inside a wait) or above."""
         if not self.steers_here():
             return
-        self._last_poll = time.monotonic()
-        self._check_abort()
+        self._polling = True
+        try:
+            self.point({1: ("line", "point", "now"), 2: ("point", "now")}.get(level, ("now",)))
+        finally:
+            self._last_poll = time.monotonic()
+            self._polling = False
         if self._skip_poll_until is not None:
             self._skip_poll_until = None
             what = self._polling_function()
             self.channel.send("skipped", what=what)
             raise beamq.WaitSkipped("%s was skipped" % what)
-        self.point({1: ("line", "point", "now"), 2: ("point", "now")}.get(level, ("now",)))
 
     def _polling_function(self):
         """The name of the function that the script called and that waits."""
@@ -402,9 +408,14 @@ class Steering:
         self.act(sys._getframe())
 
     def end(self):
-        """The script has ended; what still runs are its threads and exit functions."""
-        self.phase = OVER
-        self._trace_off()
+        """The script has ended; what still runs are its threads and exit functions. An abort that was
+        asked before is not lost, even when it only ended a call into C and nothing came after that."""
+        with self.channel.deferral:
+            self.channel.pump(self.handle, wait=True)
+            self.phase = OVER
+            self._trace_off()
+        if self.abort and not self._abort_raised:
+            self._raise_abort()
 
     def forget(self):
         """In a forked child: the server steers the parent alone."""

@@ -32,6 +32,8 @@ class Watching:
         next_look = time.monotonic() + next(looks)
         while True:
             self._channel.wait(max(0.0, next_look - time.monotonic()))
+            if self._channel.closed_here:
+                return
             if self._channel.ended:
                 end_with_the_server()
             if self._channel.pump(self._steering.handle):
