@@ -39,8 +39,17 @@ pub(super) struct JobRoom {
     pub(super) begun: oneshot::Sender<()>,
 }
 
+/// What became of a job in a worker.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It ended.
+    Ended(Box<JobEnd>),
+    /// The worker died before it took the job: nothing of it ran, so another worker may have it.
+    NotTaken(Box<JobStart>),
+}
+
 /// Runs the job. The caller sends the end as the job's last event.
-pub(super) async fn run(worker: Worker, room: JobRoom) -> JobEnd {
+pub(super) async fn run(worker: Worker, room: JobRoom) -> Outcome {
     let JobRoom { start, directory, output_limit, calls, events, begun } = room;
     let job = start.job;
     let Worker { process, reader, writer, pipes } = worker;
@@ -67,6 +76,8 @@ pub(super) async fn run(worker: Worker, room: JobRoom) -> JobEnd {
         waiting_notes: None,
         question: None,
         line: None,
+        taken: false,
+        abort_asked: false,
         finished: None,
         fault: None,
         kill_at: None,
@@ -75,14 +86,19 @@ pub(super) async fn run(worker: Worker, room: JobRoom) -> JobEnd {
     run.hand_over(&start, &directory).await;
     let status = run.steer(reader, calls).await;
     let elapsed = began.elapsed();
+    let not_taken = !run.taken && !run.abort_asked;
     let Run { notes, finished, fault, line, announce, .. } = run;
     drop((notes, announce));
     let _pump_listens = output_finishes.send(());
     let summary = pump.await.unwrap_or_default();
     // What the script left behind is kept: it may be data. An empty folder is not worth keeping.
     let _not_empty = tokio::fs::remove_dir(&directory).await;
+    if not_taken {
+        return Outcome::NotTaken(start);
+    }
     let source = &start.source;
-    end_of(Remains { finished, status, fault, line, source, elapsed, tail: summary.tail })
+    let remains = Remains { finished, status, fault, line, source, elapsed, tail: summary.tail };
+    Outcome::Ended(Box::new(end_of(remains)))
 }
 
 struct Run {
@@ -96,6 +112,8 @@ struct Run {
     /// The question that is open.
     question: Option<u64>,
     line: Option<u32>,
+    taken: bool,
+    abort_asked: bool,
     finished: Option<(Option<Report>, i32)>,
     fault: Option<ControlError>,
     /// When a worker that closed its channel is killed.
@@ -140,7 +158,7 @@ impl Run {
                 }
                 call = calls.recv(), if called => match call {
                     Some(call) => self.called(call).await,
-                    None => { self.process.kill(); called = false; }
+                    None => { self.called(EngineCall::Shutdown).await; called = false; }
                 },
                 said = reader.next(), if listening && self.waiting_notes.is_none() => match said {
                     Ok(said) => self.heard(said).await,
@@ -172,6 +190,7 @@ impl Run {
     }
 
     async fn called(&mut self, call: EngineCall) {
+        self.abort_asked |= matches!(call, EngineCall::Abort(..) | EngineCall::Shutdown);
         match call {
             EngineCall::Pause(_, level) => self.say(&ToWorker::Pause { level }).await,
             EngineCall::CancelPause(_) => self.say(&ToWorker::CancelPause).await,
@@ -212,6 +231,7 @@ impl Run {
     async fn heard(&mut self, said: FromWorker) {
         let job = self.job;
         match said {
+            FromWorker::Taken => self.taken = true,
             FromWorker::Started => {
                 self.tell(EngineEvent::Started(job)).await;
                 self.let_output_begin();

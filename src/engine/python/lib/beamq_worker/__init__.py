@@ -34,6 +34,8 @@ def main():
     channel.send("ready", python="%d.%d.%d" % sys.version_info[:3])
     while steering.job is None:
         next_message(channel, steering.handle)
+    # From here on the job is this worker's, whatever becomes of it.
+    channel.send("taken")
     faulthandler.enable()
     builtins.input = steering.ask_line
     sys.stdin = Questions(steering)

@@ -50,6 +50,7 @@ class Channel:
         self.deferral = Deferral()
         self.ended = False
         self.closed_here = False
+        self._mute = False
         self._received = bytearray()
         self._receiving = allocate_lock()
         self._sending = allocate_lock()
@@ -64,7 +65,7 @@ class Channel:
             raise ValueError("a message of %d bytes is too long for the server" % len(data))
         with self.deferral:
             with self._sending:
-                while data and not self.ended:
+                while data and not self._mute:
                     try:
                         data = data[os.write(self.fd, data):]
                     except BlockingIOError:
@@ -72,7 +73,8 @@ class Channel:
                         poller.register(self.fd, select.POLLOUT)
                         poller.poll(1000)
                     except OSError:
-                        self.ended = True
+                        # Whether the server is gone or the script closed the descriptor shows in `pump`.
+                        self._mute = True
 
     def pump(self, handle, wait=False):
         """Hand every message that has arrived to `handle`. Returns whether there was any. When another
@@ -113,7 +115,7 @@ class Channel:
 
     def forget(self):
         """In a forked child: the channel belongs to the parent alone."""
-        self.ended = True
+        self.ended = self._mute = True
         try:
             os.close(self.fd)
         except OSError:

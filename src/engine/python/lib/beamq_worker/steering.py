@@ -352,8 +352,7 @@ class Steering:
             if timeout is not None:
                 fields["timeout_s"] = max(0.0, float(timeout))
             try:
-                self.channel.send("asked", **fields)
-                skipped = self._await_answer(question, text, default is not ...)
+                skipped = self._await_answer(question, fields)
             finally:
                 self._question = None
         if skipped:
@@ -364,17 +363,19 @@ class Steering:
             return default
         return question.value
 
-    def _await_answer(self, question, text, has_default):
-        """Wait for the answer. Returns whether the question was skipped."""
+    def _await_answer(self, question, fields):
+        """Ask and wait for the answer. Returns whether the question was skipped."""
         if not self.steers_here():
+            self.channel.send("asked", **fields)
             while not question.answered:
                 question.settled.acquire(True, LONGEST_SLICE)
                 if get_ident() == MAIN_THREAD:
                     self._check_abort()
             return False
-        wait = Wait("question: " + cut(text, 200), skippable=has_default)
+        wait = Wait("question: " + cut(fields["text"], 200), skippable="has_default" in fields)
         outer, self.wait = self.wait, wait
         try:
+            self.channel.send("asked", **fields)
             while not question.answered:
                 self._check_abort()
                 if self._pause == "now":
