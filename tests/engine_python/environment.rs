@@ -1,6 +1,6 @@
 //! What a script finds around it, and that it finds nothing of the job before.
 
-use beamq::engine::EngineState;
+use beamq::engine::{EngineState, OutputStream};
 use beamq_machines::{Ending, Phase};
 
 use crate::fixture::Engine;
@@ -87,6 +87,7 @@ async fn children_and_forks_of_a_script_do_not_speak_for_it() {
         .run("import os, subprocess, sys, multiprocessing, beamq\npid = os.fork()\nif pid == 0:\n    beamq.note('from the fork')\n    sys.exit(5)\nprint(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\nwith multiprocessing.get_context('fork').Pool(2) as pool:\n    print(pool.map(abs, [-1, -2]))\nprint(subprocess.run([sys.executable, '-c', 'import os; print([fd for fd in os.listdir(\"/proc/self/fd\") if int(fd) > 3])'], capture_output=True, text=True).stdout.strip())\n")
         .await;
     assert_eq!(told.stdout(), ["5", "[1, 2]", "[]"]);
+    assert_eq!(told.texts(OutputStream::Stderr), [""; 0], "no warning about the worker's own thread");
     assert_eq!(told.end().ending, Ending::Completed);
 }
 

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 import types
+import warnings
 
 import beamq
 
@@ -37,6 +38,8 @@ def main():
     # From here on the job is this worker's, whatever becomes of it.
     channel.send("taken")
     faulthandler.enable()
+    # The warning is about the watching thread, which a child can do without; the script has no part in it.
+    warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
     builtins.input = steering.ask_line
     sys.stdin = Questions(steering)
     progress = Progress(channel)

@@ -31,6 +31,11 @@ POLL_COUNTS_FOR = 1.0
 # No wait trusts a single wake-up for longer than this, in seconds.
 LONGEST_SLICE = 2.0
 
+# Python 3.10 compiles `while True: pass` into one instruction that never begins a line again. There, so
+# many instructions without a new line count as one.
+LOOPS_WITHOUT_LINES = sys.version_info[:2] == (3, 10)
+LONGEST_LINE = 2000
+
 IDLE, RUNNING, OVER, FORKED = "idle", "running", "over", "forked"
 
 
@@ -76,6 +81,7 @@ class Steering:
         self._last_poll = float("-inf")
         self._skip_poll_until = None
         self._tracing = False
+        self._opcodes = 0
         self._traced_frames = []
         self._script_tracer = None
         self._question = None
@@ -153,6 +159,8 @@ class Steering:
 
     def on_signal(self, _signal, frame):
         """The handler of the signal; runs in the main thread."""
+        if self.phase == IDLE:
+            return  # The main thread waits for messages, and must take them itself.
         deferral = self.channel.deferral
         if deferral.depth:
             deferral.pending = True
@@ -206,9 +214,11 @@ class Steering:
         if not self._tracing:
             self._script_tracer = sys.gettrace()
             self._tracing = True
+            self._opcodes = 0
         while frame is not None:
             if frame.f_code.co_filename == self.script_file:
                 frame.f_trace = self._trace_line
+                frame.f_trace_opcodes = LOOPS_WITHOUT_LINES
                 self._traced_frames.append(frame)
             frame = frame.f_back
         sys.settrace(self._trace_call)
@@ -219,6 +229,7 @@ class Steering:
             sys.settrace(self._script_tracer)
             for frame in self._traced_frames:
                 frame.f_trace = None
+                frame.f_trace_opcodes = False
             self._traced_frames = []
 
     def _trace_call(self, frame, _event, _argument):
@@ -227,6 +238,10 @@ class Steering:
     def _trace_line(self, frame, event, _argument):
         if event == "line" and self._pause in ("line", "now"):
             self._pause_here(frame.f_lineno)
+        elif event == "opcode" and self._pause in ("line", "now"):
+            self._opcodes += 1
+            if self._opcodes > LONGEST_LINE:
+                self._pause_here(frame.f_lineno)
         return self._trace_line if self._tracing else None
 
     def _pause_here(self, line):
@@ -406,7 +421,7 @@ class Steering:
         self.phase = RUNNING
         self.channel.deferral.act = lambda depth: self.act(sys._getframe(depth + 1))
         # What was asked while the script was compiled.
-        self.act(sys._getframe())
+        self.on_signal(SIGNAL, sys._getframe())
 
     def end(self):
         """The script has ended; what still runs are its threads and exit functions. An abort that was
