@@ -193,10 +193,16 @@ async fn a_restarted_engine_ends_what_a_killed_one_left_behind() {
     assert!(!workers.join(format!("{pid}.json")).exists());
 }
 
+/// Set for the process that is killed.
+const TO_BE_KILLED: &str = "BEAMQ_TEST_SERVER_TO_BE_KILLED";
+
 /// Not a test of its own: the server that the next test kills.
 #[test]
 #[ignore = "run by the test below in a process of its own"]
 fn server_to_be_killed() {
+    if std::env::var_os(TO_BE_KILLED).is_none() {
+        return;
+    }
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let mut engine = Engine::start();
         engine.submit("import os\nprint(os.getpid())\nwhile True: pass\n");
@@ -210,6 +216,7 @@ fn server_to_be_killed() {
 async fn a_worker_dies_with_a_server_that_is_killed() {
     let mut server = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture", "lifecycle::server_to_be_killed"])
+        .env(TO_BE_KILLED, "1")
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

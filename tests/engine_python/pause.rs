@@ -53,6 +53,9 @@ async fn a_loop_on_one_line_and_a_function_pause_too() {
         ),
     ] {
         engine.submit(source);
+        engine
+            .until(|told| told.progress.iter().any(|p| p.line.is_some_and(|line| lines.contains(&line))))
+            .await;
         engine.until_printed("up").await;
         engine.call(EngineCall::Pause(engine.job(), PauseLevel::Line));
         engine.until(|told| !told.paused.is_empty()).await;
