@@ -48,10 +48,23 @@ async fn python_code_ends_when_asked() {
         "import subprocess\ndef stay(): subprocess.run(['sleep', '1000'])",
         "import ctypes\ndef stay(): ctypes.CDLL(None).sleep(1000)",
         "import ctypes\ndef stay(): ctypes.PyDLL(None).sleep(1000)",
+        // A thread that never ends keeps a process open after its main thread.
+        "import threading, time\ndef spin():\n    while True: time.sleep(1)\nthreading.Thread(target=spin).start()\ndef stay():\n    while True: pass",
         "import socket\na, b = socket.socketpair()\ndef stay(): a.recv(1)",
     ] {
         assert_eq!(stages_for(source).await, [AbortStage::Ask], "{source}");
     }
+}
+
+#[tokio::test]
+async fn threads_that_outlive_the_script_end_with_it_when_asked() {
+    let mut engine = Engine::start();
+    engine.submit(
+        "import atexit, threading, time\natexit.register(lambda: print('atexit ran'))\ndef spin():\n    while True: time.sleep(1)\nthreading.Thread(target=spin).start()\nprint('up')\n",
+    );
+    engine.until_printed("up").await;
+    assert_eq!(engine.abort_with_grace(GRACE).await, [AbortStage::Ask]);
+    assert!(engine.told.printed("atexit ran"));
 }
 
 #[tokio::test]
@@ -68,11 +81,6 @@ async fn loops_that_swallow_everything_end() {
 #[tokio::test]
 async fn what_does_not_listen_is_terminated_or_killed() {
     for (source, expected) in [
-        // A thread that never ends keeps a process open after its main thread.
-        (
-            "import threading, time\ndef spin():\n    while True: time.sleep(1)\nthreading.Thread(target=spin).start()\ndef stay():\n    while True: pass",
-            2,
-        ),
         (
             "import ctypes\nlibc = ctypes.PyDLL(None)\ndef stay():\n    while True:\n        try: libc.sleep(1000)\n        except BaseException: libc.sleep(1000)",
             2,

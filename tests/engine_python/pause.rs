@@ -165,6 +165,7 @@ async fn waits_of_a_library_that_poll_nicos_can_be_paused_and_skipped() {
         "import genie, beamq\n\ntry:\n    genie.waitfor_move()\nexcept beamq.WaitSkipped:\n    print('went on')\n",
     );
     engine.until_printed("polling").await;
+    engine.until_in("waitfor_move").await;
     let asked = Instant::now();
     engine.call(EngineCall::Pause(engine.job(), PauseLevel::Now));
     engine.until(|told| !told.paused.is_empty()).await;

@@ -23,6 +23,9 @@ use crate::engine::{EngineCall, EngineEvent, JobEnd, JobStart, Question};
 const WAITING_NOTES: usize = 256;
 /// How long the last words of a dead worker may take to arrive: they are in the socket already.
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
+/// How long a worker may take to read a whole script, and a message.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 /// The longest time-out of a question that is told on; scripts can write any number.
 const LONGEST_TIMEOUT_S: f64 = 10.0 * 365.0 * 86_400.0;
 
@@ -133,8 +136,10 @@ impl Run {
             black_box: start.black_box,
             directory: directory.to_owned(),
         };
-        // A worker that died just now is noticed by its exit.
-        let _gone = self.writer.send(&message).await;
+        // A worker that died just now is noticed by its exit; one that does not read is of no use.
+        if timeout(TAKEN_WITHIN, self.writer.send(&message)).await.is_err() {
+            self.process.kill();
+        }
     }
 
     /// Passes things on between server and worker until the process group is gone.
@@ -220,7 +225,7 @@ impl Run {
     async fn say(&mut self, message: &ToWorker) {
         // A worker whose process is stopped or stuck does not read; the later stages of an abort must
         // not wait for it. A message is small, so the socket takes it unless it is full of others.
-        let sent = timeout(Duration::from_millis(200), self.writer.send(message)).await;
+        let sent = timeout(HEARD_WITHIN, self.writer.send(message)).await;
         if !matches!(sent, Ok(Ok(()))) {
             tracing::debug!(job = %self.job, "a worker did not take a message");
         }

@@ -102,7 +102,11 @@ class Channel:
                 self._received = bytearray(rest)
                 for line in lines:
                     any_message = True
-                    handle(json.loads(line))
+                    try:
+                        message = json.loads(line)
+                    except ValueError:
+                        continue  # Cut off, when a server gave up on a worker that did not read.
+                    handle(message)
             return any_message
         finally:
             self._receiving.release()

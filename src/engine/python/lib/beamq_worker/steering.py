@@ -14,6 +14,7 @@ code holds.
 import os
 import signal
 import sys
+import threading
 import time
 from _thread import allocate_lock, get_ident
 
@@ -23,6 +24,8 @@ from .channel import MAIN_THREAD, cut, plain, safe_text
 
 SIGNAL = signal.SIGURG
 original_sleep = time.sleep
+
+END_OF_THREADS = threading._shutdown.__code__
 
 # Sleeps shorter than this are left alone: nobody can press pause in them.
 SHORTEST_PAUSABLE_SLEEP = 0.02
@@ -62,6 +65,15 @@ class Question:
         self.value = None
 
 
+def waits_for_threads(frame):
+    """Whether the main thread is at its end and waits for the threads that the script has started."""
+    while frame is not None:
+        if frame.f_code is END_OF_THREADS:
+            return True
+        frame = frame.f_back
+    return False
+
+
 class Steering:
     """What the server asked for, and the carrying out of it."""
 
@@ -78,6 +90,7 @@ class Steering:
         self._paused = False
         self._go_on = False
         self._polling = False
+        self._polled_by = "wait"
         self._last_poll = float("-inf")
         self._skip_poll_until = None
         self._tracing = False
@@ -138,7 +151,7 @@ class Steering:
         if until is not None and not self._paused and time.monotonic() > until:
             self._skip_poll_until = None
             self.channel.send("skipped", what=None)
-        if self.abort and self.phase == RUNNING:
+        if self.abort and (self.phase == RUNNING or waits_for_threads(sys._current_frames().get(MAIN_THREAD))):
             # An `except:` of the script may have swallowed the abort; see `_abort_is_due`.
             self.poke()
 
@@ -175,6 +188,9 @@ class Steering:
 
     def act(self, frame):
         """Do in the main thread what was asked. `frame` is where the script is."""
+        if self.phase == OVER and self.abort and waits_for_threads(frame):
+            # The script is over but for threads that go on; exit functions are still to run.
+            self._raise_abort()
         if self.phase != RUNNING:
             return
         if self.abort and self._abort_is_due():
@@ -289,6 +305,7 @@ class Steering:
         if not self.steers_here():
             return
         self._polling = True
+        self._polled_by = self._polling_function()
         try:
             self.point({1: ("line", "point", "now"), 2: ("point", "now")}.get(level, ("now",)))
         finally:
@@ -296,9 +313,14 @@ class Steering:
             self._polling = False
         if self._skip_poll_until is not None:
             self._skip_poll_until = None
-            what = self._polling_function()
-            self.channel.send("skipped", what=what)
-            raise beamq.WaitSkipped("%s was skipped" % what)
+            self.channel.send("skipped", what=self._polled_by)
+            raise beamq.WaitSkipped("%s was skipped" % self._polled_by)
+
+    def shown_wait(self):
+        """The wait to show: that of a library which polls, rather than the short sleeps it consists of."""
+        if time.monotonic() - self._last_poll < POLL_COUNTS_FOR:
+            return Wait(self._polled_by)
+        return self.wait
 
     def _polling_function(self):
         """The name of the function that the script called and that waits."""

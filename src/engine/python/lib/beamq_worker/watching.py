@@ -50,7 +50,7 @@ class Watching:
         line = self._steering.script_line(sys._current_frames().get(MAIN_THREAD))
         if line is not None:
             self._progress.line = line
-        self._progress.wait = self._steering.wait
+        self._progress.wait = self._steering.shown_wait()
         self._progress.send()
 
 
