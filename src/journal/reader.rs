@@ -108,10 +108,10 @@ pub(super) fn history(connection: &Connection, query: &HistoryQuery) -> rusqlite
 /// fold only the letters of ASCII.
 fn mentions(row: &Row<'_>, text: &str) -> rusqlite::Result<bool> {
     for column in 2..=5 {
-        if let ValueRef::Text(bytes) = row.get_ref(column)? {
-            if String::from_utf8_lossy(bytes).to_lowercase().contains(text) {
-                return Ok(true);
-            }
+        if let ValueRef::Text(bytes) = row.get_ref(column)?
+            && String::from_utf8_lossy(bytes).to_lowercase().contains(text)
+        {
+            return Ok(true);
         }
     }
     Ok(false)

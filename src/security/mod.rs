@@ -13,6 +13,6 @@ pub use accounts::{
     Account, Accounts, AccountsError, LoginOverload, PasswordHash, PasswordHashError, hash_password,
 };
 pub use private_file::write_private_file;
-pub use secret::Secret;
+pub use secret::{Secret, same_secret};
 pub use throttle::LoginThrottle;
 pub use token::{Token, TokenError, TokenVerifier, read_token_file, write_token_file};

@@ -478,7 +478,7 @@ impl Dispatcher {
 
     /// Commits, and does not give up: until the facts are on disk nothing follows from them, and new
     /// requests are told why.
-    async fn commit(&self, batch: Batch, deliveries: &mut mpsc::Receiver<Delivery>) {
+    async fn commit(&mut self, batch: Batch, deliveries: &mut mpsc::Receiver<Delivery>) {
         let mut wait = Duration::from_millis(50);
         loop {
             let Err(error) = self.journal.commit(batch.clone()).await else { return };

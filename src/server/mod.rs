@@ -1,1 +1,73 @@
-//! The loop that owns the machines.
+//! The server: what assembles the rooms, and the loop that owns the machines.
+//!
+//! Data comes in from transports, engines, timers and our own tasks, all through [`dispatcher`]; nothing
+//! else changes state. What may not enter here: bytes of a wire, SQL, processes.
+
+mod assembly;
+mod calls;
+mod clients;
+mod dispatcher;
+mod error;
+mod event_log;
+mod inside;
+mod log;
+mod logins;
+mod readings;
+mod timers;
+mod verdicts;
+mod views;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+pub use error::ServeError;
+
+use crate::security::{Accounts, LoginThrottle, TokenVerifier};
+
+/// What the command line says about how to serve. What is absent is up to the configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServeOptions {
+    /// The configuration file.
+    pub config: Option<PathBuf>,
+    /// The data directory.
+    pub data: Option<PathBuf>,
+    /// The address of the STOMP endpoint; port 0 takes a free one.
+    pub stomp: Option<SocketAddr>,
+    /// The address of the HTTP endpoint.
+    pub http: Option<SocketAddr>,
+    /// The folder of the catalogue.
+    pub commands: Option<PathBuf>,
+    /// Print the ready line as JSON.
+    pub json: bool,
+    /// Log nothing but errors to standard error.
+    pub quiet: bool,
+}
+
+/// Serves until the process is told to stop by `SIGTERM` or `SIGINT`.
+///
+/// # Errors
+///
+/// [`ServeError`] when the server cannot start; each says in one line what to do.
+pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("beamq")
+        .enable_all()
+        .build()
+        .map_err(ServeError::Runtime)?;
+    let served = runtime.block_on(assembly::serve(options));
+    // A reading that is still under way must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+/// What the loop knows of the configuration.
+struct Settings {
+    instrument: String,
+    engine_kind: &'static str,
+    token: TokenVerifier,
+    accounts: Accounts,
+    throttle: LoginThrottle,
+    shutdown_at_most: Duration,
+    shutdown_aborts: bool,
+    transports: BTreeMap<String, String>,
+}

@@ -43,22 +43,26 @@ pub struct Outgoing {
     /// The JSON text.
     pub body: Arc<str>,
     /// Gives the bytes back to the client's budget when the message has been written.
-    budget: Option<Arc<AtomicUsize>>,
+    budget: Budget,
+}
+
+/// Bytes of a client's budget, in use for as long as this lives.
+#[derive(Debug, Default)]
+struct Budget(Option<(Arc<AtomicUsize>, usize)>);
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        if let Some((waiting, size)) = &self.0 {
+            waiting.fetch_sub(*size, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Outgoing {
     /// A message for a client.
     #[must_use]
     pub fn new(correlation: Option<String>, body: Arc<str>) -> Self {
-        Self { correlation, body, budget: None }
-    }
-}
-
-impl Drop for Outgoing {
-    fn drop(&mut self) {
-        if let Some(waiting) = &self.budget {
-            waiting.fetch_sub(self.body.len(), Ordering::Relaxed);
-        }
+        Self { correlation, body, budget: Budget::default() }
     }
 }
 
@@ -85,7 +89,7 @@ impl Outbox {
     pub fn push(&self, mut message: Outgoing) -> bool {
         let size = message.body.len();
         let waiting = self.waiting_bytes.fetch_add(size, Ordering::Relaxed);
-        message.budget = Some(Arc::clone(&self.waiting_bytes));
+        message.budget = Budget(Some((Arc::clone(&self.waiting_bytes), size)));
         // One message may be larger than the budget, when nothing else waits.
         (waiting == 0 || waiting + size <= OUTBOX_BYTES) && self.sender.try_send(message).is_ok()
     }

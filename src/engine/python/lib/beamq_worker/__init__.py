@@ -1,0 +1,160 @@
+"""The process in which one job runs. The server starts it ahead of time; it prepares itself, waits for
+one job, runs it and ends. Nothing of it is used twice."""
+
+import builtins
+import faulthandler
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+import types
+
+import beamq
+
+from .channel import Channel, cut
+from .progress import Progress
+from .script import Script
+from .steering import SIGNAL, Steering
+from .watching import Watching, end_with_the_server
+
+LONGEST_REASON = 2_000
+
+
+def main():
+    """Prepare, wait for a job, run it."""
+    channel = Channel()
+    steering = Steering(channel)
+    signal.signal(SIGNAL, steering.on_signal)
+    os.register_at_fork(after_in_child=lambda: forget(channel, steering))
+    replace_sleep(steering)
+    steering_of_others(steering)
+    prepare(channel, next_message(channel))
+    channel.send("ready", python="%d.%d.%d" % sys.version_info[:3])
+    while steering.job is None:
+        next_message(channel, steering.handle)
+    faulthandler.enable()
+    builtins.input = steering.ask_line
+    sys.stdin = Questions(steering)
+    progress = Progress(channel)
+    if steering.job["black_box"]:
+        time.sleep = time.sleep.__wrapped__
+    Watching(channel, steering, progress).start()
+    status = Script(steering.job, channel, steering, progress).run()
+    sys.exit(status)
+
+
+def next_message(channel, handle=None):
+    """Wait for something from the server; hand it to `handle`, or return it."""
+    taken = []
+    while not channel.pump(handle or taken.append):
+        if channel.ended:
+            end_with_the_server()
+        channel.wait(None)
+    return taken[0] if taken else None
+
+
+def prepare(channel, settings):
+    """Set the path, import what is to be preloaded, run the start-up scripts. What fails here blocks
+    the queue with a reason, because it would fail every job."""
+    doing = ""
+    try:
+        sys.path[:0] = settings["path"]
+        for name in settings["preload"]:
+            doing = "the module %r of engine.python.preload cannot be imported" % name
+            importlib.import_module(name)
+        for path in settings["startup"]:
+            doing = "the start-up script %r of engine.python.startup failed" % path
+            run_startup(path)
+    except BaseException as error:
+        channel.send("refused", reason=cut("%s: %s" % (doing, describe(error)), LONGEST_REASON))
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def run_startup(path):
+    """Run a start-up script in a module of its own, which stays."""
+    stem = os.path.splitext(os.path.basename(path))[0]
+    name = "beamq_startup_" + stem
+    module = types.ModuleType(name)
+    module.__file__ = path
+    sys.modules[name] = module
+    with open(path, "rb") as file:
+        exec(compile(file.read(), path, "exec", dont_inherit=True), module.__dict__)
+
+
+def describe(error):
+    """An error in one line, with the place in the user's file when there is one."""
+    text = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()
+    place = traceback.extract_tb(error.__traceback__)[-1:] if error.__traceback__ else []
+    inside = place and not place[0].filename.startswith(("<frozen", os.path.dirname(__file__)))
+    where = " (%s, line %s)" % (place[0].filename, place[0].lineno) if inside else ""
+    return (text[-1] if text else type(error).__name__) + where
+
+
+def replace_sleep(steering):
+    """Make `time.sleep` a wait that can be paused; done before anything else is imported, so that
+    modules which keep a copy of the function keep this one."""
+    original = time.sleep
+
+    def sleep(seconds):
+        return steering.time_sleep(seconds)
+
+    sleep.__module__ = "time"
+    sleep.__doc__ = original.__doc__
+    sleep.__wrapped__ = original
+    time.sleep = sleep
+
+
+def steering_of_others(steering):
+    """Let the `nicos` shim find its way before a script runs."""
+    beamq._poll = steering.poll
+
+
+def forget(channel, steering):
+    """In a forked child: it is an ordinary process of the script."""
+    channel.forget()
+    steering.forget()
+    beamq._server = None
+
+
+class Questions:
+    """Standard input of a script: every line read from it is a question to the clients."""
+
+    encoding = "utf-8"
+    errors = "strict"
+    closed = False
+
+    def __init__(self, steering):
+        self._steering = steering
+
+    def readline(self, _limit=-1):
+        """Ask for a line."""
+        return self._steering.ask_line() + "\n"
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self.readline()
+
+    def read(self, _limit=-1):
+        """There is never more than what is asked for."""
+        return ""
+
+    def fileno(self):
+        """Standard input proper, which is empty."""
+        return 0
+
+    def isatty(self):
+        """It is not a terminal."""
+        return False
+
+    def readable(self):
+        """Lines can be read."""
+        return True
+
+    def close(self):
+        """Nothing to close."""

@@ -1,0 +1,210 @@
+"""Turns what went wrong in a script into a report that a scientist can act on."""
+
+import ast
+import linecache
+import os
+import sys
+import sysconfig
+import traceback
+import types
+
+from . import hints
+from .channel import cut, safe_text
+
+OUR_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PYTHON_FOLDERS = tuple(
+    {
+        os.path.join(folder, "")
+        for name in ("stdlib", "platstdlib", "purelib", "platlib")
+        for folder in [sysconfig.get_paths().get(name)]
+        if folder
+    }
+)
+LONGEST_MESSAGE = 10_000
+LONGEST_LINE = 500
+MOST_FRAMES = 50
+MOST_CAUSES = 10
+
+
+def show(error):
+    """Print the error the way Python prints an uncaught one, without the frames of the worker."""
+    error.__traceback__ = without_worker(error.__traceback__)
+    if sys.excepthook is not sys.__excepthook__:
+        try:
+            sys.excepthook(type(error), error, error.__traceback__)
+            return
+        except BaseException:  # A hook of the script may do anything.
+            pass
+    # The built-in hook reads the source from a file in older Pythons; this one knows the script's text.
+    traceback.print_exception(type(error), error, error.__traceback__)
+
+
+def without_worker(trace):
+    """The same traceback without the frames of the worker."""
+    kept = [entry for entry in entries(trace) if not is_ours(entry.tb_frame.f_code.co_filename)]
+    rebuilt = None
+    for entry in reversed(kept):
+        rebuilt = types.TracebackType(rebuilt, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return rebuilt
+
+
+def is_ours(file):
+    """Whether a file belongs to the worker and not to the user."""
+    return file.startswith((OUR_FOLDER + os.sep, "<frozen importlib", "<frozen runpy"))
+
+
+def report_of_compilation(error, source):
+    """The report on a script that cannot be compiled."""
+    line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
+    report = begin_report(error, "syntax")
+    if isinstance(error, SyntaxError):
+        report["message"] = cut(safe_text(error.msg), LONGEST_MESSAGE)
+    if line:
+        report["line"] = line
+        report["text"] = line_of(source, line)
+        if error.offset and error.offset > 0:
+            report["column"] = error.offset
+    return with_hint(report, error, source)
+
+
+def report_of_exit(error, script_file, code, message):
+    """The report on a script that ended itself with an exit code other than 0."""
+    report = begin_report(error, "run")
+    report["message"] = message or "the script ended itself with exit code %d" % code
+    report["exit_code"] = code
+    report["traceback"] = user_frames(error.__traceback__)
+    locate(report, error.__traceback__, script_file)
+    return report
+
+
+def report_of_error(error, script_file, source):
+    """The report on an exception that nobody caught."""
+    line = script_line(error.__traceback__, script_file)
+    at_import = line is not None and is_import(source, line)
+    report = begin_report(error, "import" if at_import else "run")
+    report["traceback"] = user_frames(error.__traceback__)
+    report["causes"] = causes_of(error)
+    locate(report, error.__traceback__, script_file)
+    if isinstance(error, SyntaxError) and error.lineno:
+        report["message"] += " (%s, line %d)" % (error.filename, error.lineno)
+    return with_hint(report, error, source)
+
+
+def begin_report(error, phase):
+    return {
+        "type": name_of(error),
+        "message": cut(message_of(error), LONGEST_MESSAGE),
+        "phase": phase,
+        "traceback": [],
+    }
+
+
+def with_hint(report, error, source):
+    try:
+        hint = hints.hint_for(error, source)
+    except Exception:  # A hint is a courtesy; the report must not depend on it.
+        hint = None
+    if hint is not None:
+        report["hint"] = cut(hint, LONGEST_LINE)
+    return report
+
+
+def name_of(error):
+    """The type as people know it: without the module for what is built in or the script's own."""
+    kind = type(error)
+    module = kind.__module__
+    return kind.__qualname__ if module in ("builtins", "__main__", "beamq") else "%s.%s" % (module, kind.__qualname__)
+
+
+def message_of(error):
+    # The text of a KeyError is the repr of its key, which alone says little.
+    text = safe_text(error)
+    return "no such key: " + text if type(error) is KeyError and error.args else text
+
+
+def exit_code(error):
+    """The exit code and the message of a SystemExit, as Python treats it."""
+    code = error.code
+    if code is None:
+        return 0, None
+    if isinstance(code, int):
+        return code & 0xFF, None
+    return 1, cut(safe_text(code), LONGEST_MESSAGE)
+
+
+def entries(trace):
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next
+
+
+def user_frames(trace):
+    """The frames that are the user's own, outermost first; those of installed libraries only when there
+    is nothing else."""
+    frames = [entry for entry in entries(trace) if not is_ours(entry.tb_frame.f_code.co_filename)]
+    own = [entry for entry in frames if not entry.tb_frame.f_code.co_filename.startswith(PYTHON_FOLDERS)]
+    frames = own or frames
+    if len(frames) > MOST_FRAMES:
+        frames = frames[: MOST_FRAMES // 2] + frames[-MOST_FRAMES // 2:]
+    return [describe_frame(entry) for entry in frames]
+
+
+def describe_frame(entry):
+    code = entry.tb_frame.f_code
+    text = linecache.getline(code.co_filename, entry.tb_lineno, entry.tb_frame.f_globals)
+    return {
+        "file": code.co_filename,
+        "line": entry.tb_lineno,
+        "function": code.co_name,
+        "text": cut(text.strip(), LONGEST_LINE),
+    }
+
+
+def script_line(trace, script_file):
+    """The line of the script's innermost frame."""
+    line = None
+    for entry in entries(trace):
+        if entry.tb_frame.f_code.co_filename == script_file:
+            line = entry.tb_lineno
+    return line
+
+
+def locate(report, trace, script_file):
+    line = script_line(trace, script_file)
+    if line is not None:
+        report["line"] = line
+        report["text"] = cut(linecache.getline(script_file, line).rstrip(), LONGEST_LINE)
+
+
+def line_of(source, line):
+    lines = source.splitlines()
+    return cut(lines[line - 1], LONGEST_LINE) if 0 < line <= len(lines) else None
+
+
+def is_import(source, line):
+    """Whether the statement at this line is an import."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(
+        isinstance(node, (ast.Import, ast.ImportFrom)) and node.lineno <= line <= (node.end_lineno or line)
+        for node in ast.walk(tree)
+    )
+
+
+def causes_of(error):
+    """The exceptions that led to this one, the direct cause first."""
+    causes, seen = [], {id(error)}
+    while len(causes) < MOST_CAUSES:
+        cause = error.__cause__
+        if cause is None and not error.__suppress_context__:
+            cause = error.__context__
+        if cause is None or id(cause) in seen:
+            break
+        seen.add(id(cause))
+        causes.append(cut("%s: %s" % (name_of(cause), message_of(cause)), LONGEST_LINE))
+        error = cause
+    for part in getattr(error, "exceptions", ())[:MOST_CAUSES]:
+        causes.append(cut("%s: %s" % (name_of(part), message_of(part)), LONGEST_LINE))
+    return causes

@@ -1,0 +1,252 @@
+"""Advice for the mistakes that are made most often."""
+
+import builtins
+import difflib
+import errno
+import keyword
+import os
+import re
+import sys
+
+import beamq
+
+PRINT_STATEMENT = re.compile(r"^\s*print\s+[^\s(=]")
+BLOCK_START = re.compile(r"^\s*(if|elif|else|for|while|def|class|try|except|finally|with)\b")
+KNOWN_PACKAGES = {"cv2": "opencv-python", "yaml": "PyYAML", "PIL": "Pillow", "sklearn": "scikit-learn"}
+
+
+def hint_for(error, source):
+    """What to try, or None."""
+    for kind, hint in HINTS:
+        if isinstance(error, kind):
+            said = hint(error, source)
+            if said:
+                return said
+    return None
+
+
+def nearest(name, names):
+    found = difflib.get_close_matches(name, [known for known in names if isinstance(known, str)], 1, 0.6)
+    return found[0] if found else None
+
+
+def innermost(error):
+    entry = error.__traceback__
+    while entry is not None and entry.tb_next is not None:
+        entry = entry.tb_next
+    return entry.tb_frame if entry is not None else None
+
+
+def undefined_name(error, source):
+    match = re.search(r"'([^']+)'", str(error))
+    name = getattr(error, "name", None) or (match.group(1) if match else None)
+    if not name:
+        return None
+    frame = innermost(error)
+    names = set(dir(builtins)) | set(keyword.kwlist)
+    if frame is not None:
+        names |= set(frame.f_globals) | set(frame.f_locals)
+    if isinstance(error, UnboundLocalError):
+        return (
+            "%r is given a value in this function, which makes it local to it; "
+            "pass it as an argument or declare it with 'global %s'" % (name, name)
+        )
+    near = nearest(name, names - {name})
+    if near:
+        return "did you mean %r?" % near
+    if name in getattr(sys, "stdlib_module_names", ()) or name in sys.modules:
+        return "'import %s' is missing" % name
+    return "%r is not known here; define or import it before it is used" % name
+
+
+def missing_module(error, source):
+    name = (error.name or "").split(".")[0]
+    if not name:
+        return None
+    near = nearest(name, set(getattr(sys, "stdlib_module_names", ())) | set(sys.modules))
+    if near and near != name:
+        return "did you mean 'import %s'?" % near
+    return (
+        "the module %r is not installed for %s; install %s there, or add its folder to engine.python.path"
+        % (name, sys.executable, KNOWN_PACKAGES.get(name, name))
+    )
+
+
+def missing_import(error, source):
+    match = re.search(r"cannot import name '([^']+)' from '([^']+)'", str(error))
+    module = sys.modules.get(match.group(2)) if match else None
+    if module is None:
+        return None
+    near = nearest(match.group(1), dir(module))
+    return "did you mean %r?" % near if near else "%r has no %r" % (match.group(2), match.group(1))
+
+
+def tabs(error, source):
+    return "tabs and spaces are mixed in the indentation; use four spaces everywhere"
+
+
+def indentation(error, source):
+    message = error.msg or ""
+    if "expected an indented block" in message:
+        return "indent the lines that belong to the block, by four spaces; an empty block needs 'pass'"
+    if "unindent" in message:
+        return "this line's indentation fits none of the lines above; line it up with its block"
+    return "this line is indented although no block begins above it; remove the extra spaces"
+
+
+def syntax(error, source):
+    message = error.msg or ""
+    text = (error.text or "").rstrip()
+    if PRINT_STATEMENT.match(text):
+        return "print is a function: write print(…) with parentheses"
+    if "was never closed" in message or "unexpected EOF" in message or "multi-line statement" in message:
+        return "a bracket or quote that was opened is not closed before the end"
+    if "EOL while scanning" in message or "unterminated" in message:
+        return "a text in quotes is not closed; add the missing quote"
+    if "unmatched" in message or "does not match" in message:
+        return "the brackets do not match; check how they open and close on this line and above"
+    if "expected ':'" in message or (BLOCK_START.match(text) and ":" not in text):
+        return "a colon is missing at the end of the line"
+    if "invalid character" in message or "invalid non-printable" in message:
+        return "a character came in by copying (a curly quote, a long dash); type it again"
+    if "cannot assign to" in message or "Maybe you meant '=='" in message:
+        return "to compare write ==; a single = gives a name a value"
+    if "outside function" in message:
+        return "'return' and 'yield' only work in a function; sys.exit() ends a script"
+    if "null byte" in message:
+        return "this is not a text file"
+    return "look also at the line before: an unclosed bracket or quote there shows up here"
+
+
+def file_not_found(error, source):
+    name = error.filename
+    if not isinstance(name, str):
+        return None
+    if not os.path.isabs(name):
+        return "a relative path is looked for in %s; give the whole path" % os.getcwd()
+    folder = os.path.dirname(name)
+    if not os.path.isdir(folder):
+        return "the folder %s does not exist" % folder
+    near = nearest(os.path.basename(name), os.listdir(folder)[:1000])
+    return "did you mean %s?" % os.path.join(folder, near) if near else "there is no such file in %s" % folder
+
+
+def permission(error, source):
+    return "the account that the script server runs as may not do this; check the file's owner and mode"
+
+
+def operating_system(error, source):
+    if error.errno == errno.ENOSPC:
+        return "the disk is full"
+    return None
+
+
+def connection(error, source):
+    return "the other side does not answer; check that the device or service runs and can be reached"
+
+
+def wrong_type(error, source):
+    message = str(error)
+    if re.search(r"positional argument|required keyword|unexpected keyword|takes .* argument", message):
+        return "check the arguments of the call against the definition of the function"
+    if "not callable" in message:
+        return "what stands before the brackets is a value, not a function; has its name been reused?"
+    if "NoneType" in message:
+        return "a function that returned nothing (None) was used as if it had returned a value"
+    if "not subscriptable" in message:
+        return "square brackets only work on lists, dictionaries, texts and the like"
+    if "concatenate" in message or "unsupported operand" in message or "can only" in message:
+        return "the two values are of different types; convert one, for example with str(…) or float(…)"
+    return None
+
+
+def missing_attribute(error, source):
+    if "'NoneType'" in str(error):
+        return "a function that returned nothing (None) was used as if it had returned a value"
+    name, owner = getattr(error, "name", None), getattr(error, "obj", None)
+    if name and owner is not None:
+        near = nearest(name, dir(owner))
+        if near:
+            return "did you mean %r?" % near
+    return "check the spelling after the dot"
+
+
+def missing_key(error, source):
+    frame = innermost(error)
+    key = error.args[0] if error.args else None
+    if frame is None or not isinstance(key, str):
+        return "check the key, or use .get(key) to allow for a missing one"
+    for value in list(frame.f_locals.values()):
+        if isinstance(value, dict) and len(value) < 10_000:
+            near = nearest(key, value)
+            if near:
+                return "did you mean %r?" % near
+    return "check the key, or use .get(key) to allow for a missing one"
+
+
+def out_of_range(error, source):
+    return "a list of n items has the indices 0 to n-1"
+
+
+def division(error, source):
+    return "the divisor is 0; check it before dividing"
+
+
+def wrong_value(error, source):
+    message = str(error)
+    if "could not convert string to float" in message or "invalid literal for int" in message:
+        return "this text is not a number"
+    if "unpack" in message:
+        return "the number of names on the left does not fit the number of values on the right"
+    return None
+
+
+def recursion(error, source):
+    return "a function calls itself without end; check the condition that should stop it"
+
+
+def memory(error, source):
+    return "the data do not fit into memory; work on them in parts"
+
+
+def assertion(error, source):
+    return None if str(error) else "an 'assert' of the script found its condition to be false"
+
+
+def timeout(error, source):
+    return "nobody answered, or a device took too long; give the question a default or a longer timeout"
+
+
+def text_encoding(error, source):
+    return "the file is not UTF-8 text; open it with encoding='latin-1', or with mode 'rb' for binary data"
+
+
+def wait_skipped(error, source):
+    return "a wait was skipped; put 'try: … except beamq.WaitSkipped: pass' around it to go on after it"
+
+
+# The first kind that fits and has something to say wins, so the special ones come first.
+HINTS = (
+    (TabError, tabs),
+    (IndentationError, indentation),
+    (SyntaxError, syntax),
+    (NameError, undefined_name),
+    (ModuleNotFoundError, missing_module),
+    (ImportError, missing_import),
+    (FileNotFoundError, file_not_found),
+    (PermissionError, permission),
+    (ConnectionError, connection),
+    (TimeoutError, timeout),
+    (OSError, operating_system),
+    (AttributeError, missing_attribute),
+    (KeyError, missing_key),
+    (IndexError, out_of_range),
+    (ZeroDivisionError, division),
+    (UnicodeDecodeError, text_encoding),
+    (TypeError, wrong_type),
+    (ValueError, wrong_value),
+    (RecursionError, recursion),
+    (MemoryError, memory),
+    (AssertionError, assertion),
+    (beamq.WaitSkipped, wait_skipped),
+)

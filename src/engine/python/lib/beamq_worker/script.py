@@ -1,0 +1,128 @@
+"""Runs one script as `__main__`, in a namespace of its own."""
+
+import builtins
+import linecache
+import os
+import re
+import sys
+import types
+
+import beamq
+
+from . import cells as cells_of
+from . import failures
+from .bridge import Bridge
+
+# How many remarks on the markers of a script are worth reading.
+MOST_NOTES = 20
+
+
+def file_name(name):
+    """The script's file name in tracebacks, made of the job's name."""
+    name = re.sub(r"[\x00-\x1f/\\<>]", "_", name).strip() or "script"
+    return name if name.endswith(".py") else name + ".py"
+
+
+class Script:
+    """A job's script, from source to outcome."""
+
+    def __init__(self, job, channel, steering, progress):
+        self._channel = channel
+        self._steering = steering
+        self._progress = progress
+        self._file = file_name(job["name"])
+        self._source = job["source"].lstrip("\ufeff")
+        self._black_box = job["black_box"]
+        self._job = job
+        self._cells = []
+
+    def run(self):
+        """Run the script to its end and tell the server how it went. Returns the exit status for the
+        process."""
+        linecache.cache[self._file] = (len(self._source), None, self._source.splitlines(True), self._file)
+        try:
+            code = self._compile()
+        except BaseException as error:  # Whatever the compiler raises is about the script.
+            failures.show(error)
+            return self._finish(failures.report_of_compilation(error, self._source))
+        namespace = self._prepare()
+        self._channel.send("started")
+        failure = None
+        try:
+            try:
+                self._steering.begin(self._file, self._black_box)
+                exec(code, namespace)
+            finally:
+                self._steering.end()
+        except BaseException as error:
+            failure = error
+        return self._end(failure)
+
+    def _compile(self):
+        tree_or_source = self._source
+        if not self._black_box:
+            self._cells, notes = cells_of.find_cells(self._source)
+            for note in notes[:MOST_NOTES]:
+                self._channel.send("note", text=note)
+            if len(notes) > MOST_NOTES:
+                self._channel.send("note", text="%d more remarks on cell markers" % (len(notes) - MOST_NOTES))
+        if self._cells:
+            import ast
+
+            # Compiled as it is first, so that errors are those of the script as it was written.
+            compile(self._source, self._file, "exec", dont_inherit=True)
+            tree_or_source = cells_of.insert_cells(ast.parse(self._source, self._file), self._cells)
+        return compile(tree_or_source, self._file, "exec", dont_inherit=True)
+
+    def _prepare(self):
+        """Make the surroundings of a fresh `python script.py`."""
+        main = types.ModuleType("__main__")
+        main.__file__ = self._file
+        main.__builtins__ = builtins
+        main.__dict__.pop("__loader__", None)
+        main.__loader__ = None
+        sys.modules["__main__"] = main
+        sys.argv = [self._file]
+        os.chdir(self._job["directory"])
+        bridge = Bridge(self._channel, self._steering, self._progress, self._cells)
+        beamq._server = bridge
+        beamq.job = beamq.Job(
+            id=self._job["job"],
+            name=self._job["name"],
+            owner=self._job["owner"],
+            tags=tuple(self._job["tags"]),
+            group=self._job["group"],
+        )
+        if self._cells:
+            setattr(builtins, cells_of.CALL, bridge.enter_cell)
+        return main.__dict__
+
+    def _end(self, error):
+        """Show what went wrong as Python would, and report it."""
+        if error is None:
+            return self._finish(None)
+        if isinstance(error, SystemExit):
+            code, message = failures.exit_code(error)
+            if message is not None:
+                print(message, file=sys.stderr)
+            report = None if code == 0 else failures.report_of_exit(error, self._file, code, message)
+            return self._finish(report, code)
+        failures.show(error)
+        return self._finish(failures.report_of_error(error, self._file, self._source))
+
+    def _finish(self, report, status=None):
+        if status is None:
+            status = 0 if report is None else 1
+        if report is None:
+            self._progress.send()
+        self._flush()
+        self._channel.send("finished", report=report, status=status)
+        return status
+
+    @staticmethod
+    def _flush():
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:  # The script may have closed or replaced it.
+                pass

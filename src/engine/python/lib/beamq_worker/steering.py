@@ -1,0 +1,412 @@
+"""Pause, resume, skip and abort, as seen from the main thread of the script.
+
+While the script runs freely nothing here costs anything: no tracing, no hooks on its lines. When the
+server asks for something it sends a message and the signal SIGURG (whose default action is to do
+nothing, so a script that resets it is not harmed). The handler runs in the main thread between two
+instructions, takes the message and acts: it raises, or switches tracing on for the script's own frames
+until the next line.
+
+Only plain locks and single assignments are used to pass things between the threads and the handler: the
+handler can interrupt the main thread anywhere, so it must never wait for something that the interrupted
+code holds.
+"""
+
+import os
+import signal
+import sys
+import time
+from _thread import allocate_lock, get_ident
+
+import beamq
+
+from .channel import MAIN_THREAD, cut, plain, safe_text
+
+SIGNAL = signal.SIGURG
+original_sleep = time.sleep
+
+# Sleeps shorter than this are left alone: nobody can press pause in them.
+SHORTEST_PAUSABLE_SLEEP = 0.02
+# How long after a poll of a library's wait the script still counts as waiting in it.
+POLL_COUNTS_FOR = 1.0
+# No wait trusts a single wake-up for longer than this, in seconds.
+LONGEST_SLICE = 2.0
+
+IDLE, RUNNING, OVER, FORKED = "idle", "running", "over", "forked"
+
+
+class Wait:
+    """A wait of the main thread that can be shown, paused in and skipped."""
+
+    def __init__(self, name, seconds=None, skippable=True):
+        self.name = name
+        self.seconds = seconds
+        self.deadline = None if seconds is None else time.monotonic() + seconds
+        self.skippable = skippable
+        self.skip = False
+
+
+class Question:
+    """A question on its way to the clients and back."""
+
+    def __init__(self, number):
+        self.number = number
+        self.settled = allocate_lock()
+        self.settled.acquire()
+        self.answered = False
+        self.timed_out = False
+        self.value = None
+
+
+class Steering:
+    """What the server asked for, and the carrying out of it."""
+
+    def __init__(self, channel):
+        self.channel = channel
+        self.phase = IDLE
+        self.script_file = None
+        self.black_box = False
+        self.job = None
+        self.wait = None
+        self.abort = False
+        self._abort_raised = False
+        self._pause = None
+        self._paused = False
+        self._go_on = False
+        self._last_poll = float("-inf")
+        self._skip_poll_until = None
+        self._tracing = False
+        self._traced_frames = []
+        self._script_tracer = None
+        self._question = None
+        self._questions = 0
+        self._asking = allocate_lock()
+        self._wakeup = allocate_lock()
+        self._wakeup.acquire()
+
+    # What the server says; in whichever thread took the message.
+
+    def handle(self, message):
+        """Note what the server asks. The main thread acts on it in `act`."""
+        do = message["do"]
+        if do == "run":
+            self.job = message
+        elif do == "pause":
+            if not self._paused:
+                self._pause = message["level"]
+        elif do in ("cancel_pause", "resume"):
+            if self._paused:
+                # A pause that was cancelled too late stays: the server learns of it and can resume.
+                self._go_on = self._go_on or do == "resume"
+            elif self._pause is not None:
+                self._pause = None
+                self.channel.send("resumed")
+        elif do == "skip":
+            self._ask_to_skip()
+        elif do == "abort":
+            self.abort = True
+        elif do == "answer":
+            self._take_answer(message)
+        self._wake()
+
+    def _ask_to_skip(self):
+        wait = self.wait
+        if wait is not None and wait.skippable:
+            wait.skip = True
+        elif time.monotonic() - self._last_poll < POLL_COUNTS_FOR:
+            self._skip_poll_until = time.monotonic() + POLL_COUNTS_FOR
+        else:
+            self.channel.send("skipped", what=None)
+
+    def _take_answer(self, message):
+        question = self._question
+        if question is not None and question.number == message["question"] and not question.answered:
+            question.timed_out = message["timed_out"]
+            question.value = message["value"]
+            question.answered = True
+            question.settled.release()
+
+    def tick(self):
+        """Called every now and then by the watching thread."""
+        until = self._skip_poll_until
+        if until is not None and time.monotonic() > until:
+            self._skip_poll_until = None
+            self.channel.send("skipped", what=None)
+        if self.abort and self.phase == RUNNING:
+            # An `except:` of the script may have swallowed the abort; see `_abort_is_due`.
+            self.poke()
+
+    def poke(self):
+        """Have the main thread act, from another thread."""
+        # To the process, not to the thread: the kernel prefers the main thread, and takes another one
+        # when the main thread blocks signals. The handler runs in the main thread either way.
+        if signal.getsignal(SIGNAL) == self.on_signal:
+            os.kill(os.getpid(), SIGNAL)
+
+    def _wake(self):
+        try:
+            self._wakeup.release()
+        except RuntimeError:
+            pass  # It is awake, or about to look anyway.
+
+    # What the main thread does about it.
+
+    def on_signal(self, _signal, frame):
+        """The handler of the signal; runs in the main thread."""
+        deferral = self.channel.deferral
+        if deferral.depth:
+            deferral.pending = True
+            return
+        deferral.depth = 1
+        try:
+            self.channel.pump(self.handle)
+        finally:
+            deferral.pending = False
+            deferral.depth = 0
+        self.act(frame)
+
+    def act(self, frame):
+        """Do in the main thread what was asked. `frame` is where the script is."""
+        if self.phase != RUNNING:
+            return
+        if self.abort and self._abort_is_due():
+            self._raise_abort()
+        self._wake()
+        if self._paused or self.black_box:
+            return
+        if self._pause in ("line", "now"):
+            self._trace_on(frame)
+        elif self._tracing:
+            self._trace_off()
+
+    def _abort_is_due(self):
+        """Whether to raise: the first time, and again when the script has swallowed it. A script that
+        is cleaning up (`finally`, `except`, `__exit__`) because of the abort is left to it."""
+        if not self._abort_raised:
+            return True
+        error, seen = sys.exc_info()[1], set()
+        while error is not None and id(error) not in seen:
+            if isinstance(error, beamq.Abort):
+                return False
+            seen.add(id(error))
+            error = error.__context__
+        return True
+
+    def _raise_abort(self):
+        self._abort_raised = True
+        raise beamq.Abort("the job was aborted")
+
+    def _check_abort(self):
+        if self.abort and self._abort_is_due():
+            self._raise_abort()
+
+    # Pausing.
+
+    def _trace_on(self, frame):
+        if not self._tracing:
+            self._script_tracer = sys.gettrace()
+            self._tracing = True
+        while frame is not None:
+            if frame.f_code.co_filename == self.script_file:
+                frame.f_trace = self._trace_line
+                self._traced_frames.append(frame)
+            frame = frame.f_back
+        sys.settrace(self._trace_call)
+
+    def _trace_off(self):
+        if self._tracing:
+            self._tracing = False
+            sys.settrace(self._script_tracer)
+            for frame in self._traced_frames:
+                frame.f_trace = None
+            self._traced_frames = []
+
+    def _trace_call(self, frame, _event, _argument):
+        return self._trace_line if frame.f_code.co_filename == self.script_file else None
+
+    def _trace_line(self, frame, event, _argument):
+        if event == "line" and self._pause in ("line", "now"):
+            self._pause_here(frame.f_lineno)
+        return self._trace_line if self._tracing else None
+
+    def _pause_here(self, line):
+        """Hold the main thread until the server says how to go on. Returns how long that took."""
+        began = time.monotonic()
+        self._go_on = False
+        self._paused = True
+        self._pause = None
+        try:
+            self._trace_off()
+            self.channel.send("paused", line=line)
+            while not self._go_on:
+                self._check_abort()
+                self._wakeup.acquire(True, LONGEST_SLICE)
+        finally:
+            self._paused = False
+        return time.monotonic() - began
+
+    def script_line(self, frame):
+        """The line of the innermost frame of the script, from this frame outwards."""
+        while frame is not None:
+            if frame.f_code.co_filename == self.script_file:
+                return frame.f_lineno
+            frame = frame.f_back
+        return None
+
+    def steers_here(self):
+        """Whether the calling thread is the script's main thread and can be paused."""
+        return self.phase == RUNNING and not self.black_box and get_ident() == MAIN_THREAD
+
+    # Places where the script can be stopped.
+
+    def point(self, levels=("line", "point", "now")):
+        """An explicit pause point."""
+        if self.steers_here():
+            self._check_abort()
+            if self._pause in levels:
+                self._pause_here(self.script_line(sys._getframe(1)))
+
+    def poll(self, level):
+        """A poll of a library's wait: acts on what was asked at this level (1 between lines, 2 between
+        steps, 3 inside a wait) or above."""
+        if not self.steers_here():
+            return
+        self._last_poll = time.monotonic()
+        self._check_abort()
+        if self._skip_poll_until is not None:
+            self._skip_poll_until = None
+            what = self._polling_function()
+            self.channel.send("skipped", what=what)
+            raise beamq.WaitSkipped("%s was skipped" % what)
+        self.point({1: ("line", "point", "now"), 2: ("point", "now")}.get(level, ("now",)))
+
+    def _polling_function(self):
+        """The name of the function that the script called and that waits."""
+        frame, name = sys._getframe(3), "wait"
+        while frame is not None and frame.f_code.co_filename != self.script_file:
+            name = frame.f_code.co_name
+            frame = frame.f_back
+        return name
+
+    def sleep(self, seconds, name="beamq.sleep", skippable=True):
+        """A wait of known length that can be paused, skipped and aborted. Time spent paused does not
+        count. Returns False when it was skipped."""
+        wait = Wait("%s(%g)" % (name, seconds), seconds, skippable)
+        outer, self.wait = self.wait, wait
+        try:
+            while True:
+                self._check_abort()
+                if self._pause == "now":
+                    wait.deadline += self._pause_here(self.script_line(sys._getframe(1)))
+                if wait.skip:
+                    wait.skip = False
+                    self.channel.send("skipped", what=wait.name)
+                    return False
+                left = wait.deadline - time.monotonic()
+                if left <= 0:
+                    return True
+                self._wakeup.acquire(True, min(left, LONGEST_SLICE))
+        finally:
+            self.wait = outer
+            if wait.skip:  # It ended by itself just as the skip came.
+                self.channel.send("skipped", what=None)
+
+    def time_sleep(self, seconds):
+        """What `time.sleep` is replaced by: the same, but a pause `now`, a skip and an abort act in it."""
+        if not self.steers_here():
+            return original_sleep(seconds)
+        try:
+            length = float(seconds)
+        except (TypeError, ValueError, OverflowError):
+            return original_sleep(seconds)
+        if not SHORTEST_PAUSABLE_SLEEP <= length < 1e9:
+            return original_sleep(seconds)
+        caller = sys._getframe(1)
+        while caller is not None and caller.f_globals.get("__name__", "").startswith("beamq_worker"):
+            caller = caller.f_back
+        # Skipping one of the many short sleeps of a library's polling loop would skip nothing.
+        by_script = caller is not None and caller.f_code.co_filename == self.script_file
+        self.sleep(length, "time.sleep", skippable=by_script)
+        return None
+
+    # Questions.
+
+    def ask(self, text, choices=None, default=..., timeout=None):
+        """Ask the clients. Returns the answer; raises TimeoutError when nobody answers in time and
+        there is no default."""
+        self.point()
+        with self._asking:
+            self._questions += 1
+            question = self._question = Question(self._questions)
+            fields = {"number": question.number, "text": cut(text, 10_000)}
+            if choices is not None:
+                fields["choices"] = plain(list(choices))
+            if default is not ...:
+                fields["default"] = plain(default)
+                fields["has_default"] = True
+            if timeout is not None:
+                fields["timeout_s"] = max(0.0, float(timeout))
+            try:
+                self.channel.send("asked", **fields)
+                skipped = self._await_answer(question, text, default is not ...)
+            finally:
+                self._question = None
+        if skipped:
+            return default
+        if question.timed_out:
+            raise TimeoutError("nobody answered the question %r in time" % cut(text, 200))
+        if default is not ... and question.value == fields["default"]:
+            return default
+        return question.value
+
+    def _await_answer(self, question, text, has_default):
+        """Wait for the answer. Returns whether the question was skipped."""
+        if not self.steers_here():
+            while not question.answered:
+                question.settled.acquire(True, LONGEST_SLICE)
+                if get_ident() == MAIN_THREAD:
+                    self._check_abort()
+            return False
+        wait = Wait("question: " + cut(text, 200), skippable=has_default)
+        outer, self.wait = self.wait, wait
+        try:
+            while not question.answered:
+                self._check_abort()
+                if self._pause == "now":
+                    self._pause_here(self.script_line(sys._getframe(1)))
+                elif wait.skip:
+                    wait.skip = False
+                    self.channel.send("skipped", what=wait.name)
+                    return True
+                else:
+                    self._wakeup.acquire(True, LONGEST_SLICE)
+            return False
+        finally:
+            self.wait = outer
+            if wait.skip:
+                self.channel.send("skipped", what=None)
+
+    def ask_line(self, prompt=""):
+        """What `input` is replaced by."""
+        answer = self.ask(safe_text(prompt) or "The script waits for a line of input")
+        return answer if isinstance(answer, str) else safe_text(answer)
+
+    # The life of the script.
+
+    def begin(self, script_file, black_box):
+        """The script is about to run."""
+        self.script_file = script_file
+        self.black_box = black_box
+        self.phase = RUNNING
+        self.channel.deferral.act = lambda depth: self.act(sys._getframe(depth + 1))
+        # What was asked while the script was compiled.
+        self.act(sys._getframe())
+
+    def end(self):
+        """The script has ended; what still runs are its threads and exit functions."""
+        self.phase = OVER
+        self._trace_off()
+
+    def forget(self):
+        """In a forked child: the server steers the parent alone."""
+        self.phase = FORKED
+        signal.signal(SIGNAL, signal.SIG_DFL)

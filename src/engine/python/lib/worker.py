@@ -1,0 +1,23 @@
+"""The first file that a worker runs. It must be readable by every Python, so that a Python which is
+too old is refused with a clear message instead of a syntax error."""
+
+import os
+import sys
+
+OLDEST = (3, 9)
+
+
+def refuse(reason):
+    """Tell the server, in its own terms, that this interpreter cannot run jobs."""
+    escaped = reason.replace("\\", "\\\\").replace('"', '\\"')
+    os.write(0, ('{"say": "refused", "reason": "%s"}\n' % escaped).encode("utf-8"))
+    sys.exit(1)
+
+
+if sys.version_info[:2] < OLDEST:
+    refuse("Python %d.%d is too old, 3.9 or newer is needed" % tuple(sys.version_info[:2]))
+
+import beamq_worker  # noqa: E402
+
+if __name__ == "__main__":
+    beamq_worker.main()

@@ -1,0 +1,404 @@
+//! From the bytes that a job writes to numbered lines, within bounds.
+
+use std::{
+    collections::VecDeque,
+    process::{ChildStderr as StdStderr, ChildStdout as StdStdout},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use beamq_machines::JobId;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{ChildStderr, ChildStdout},
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+
+use crate::engine::{EngineEvent, OutputLine, OutputStream};
+
+/// A longer line is split, so that a flood without line ends stays bounded.
+const LONGEST_LINE: usize = 64 * 1024;
+/// The most lines of one event.
+const MOST_LINES: usize = 1000;
+/// Lines are gathered for this long, except after silence: then the first goes out at once.
+const BATCH_EVERY: Duration = Duration::from_millis(20);
+/// A line without its end is shown after this much silence.
+const PARTIAL_AFTER: Duration = Duration::from_millis(250);
+/// How often the count of dropped lines is told when nothing else is.
+const DROPPED_EVERY: Duration = Duration::from_secs(1);
+/// How long pipes that an escaped process still holds open are read after the end of the job.
+const DRAIN_FOR: Duration = Duration::from_millis(500);
+/// What can be in a pipe at the end of the job; more than that comes from an escaped process.
+const DRAIN_BYTES: usize = 2 << 20;
+/// How many of the last lines a report shows, and how much of each.
+const TAIL_LINES: usize = 50;
+const TAIL_LINE_CHARS: usize = 2000;
+
+/// The two pipes of a worker.
+#[derive(Debug)]
+pub(super) struct Pipes {
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+}
+
+impl Pipes {
+    /// Hands the pipes to the runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime does not take them.
+    pub(super) fn open(stdout: StdStdout, stderr: StdStderr) -> std::io::Result<Self> {
+        Ok(Self {
+            stdout: Some(ChildStdout::from_std(stdout)?),
+            stderr: Some(ChildStderr::from_std(stderr)?),
+        })
+    }
+
+    /// Reads what comes next from either pipe; `None` when both have ended. Can be dropped while it waits.
+    pub(super) async fn read(&mut self, buffer: &mut Vec<u8>) -> Option<OutputStream> {
+        buffer.clear();
+        while self.stdout.is_some() || self.stderr.is_some() {
+            let mut other = Vec::new();
+            let (stream, length) = tokio::select! {
+                length = read_from(self.stdout.as_mut(), buffer) => (OutputStream::Stdout, length),
+                length = read_from(self.stderr.as_mut(), &mut other) => {
+                    buffer.append(&mut other);
+                    (OutputStream::Stderr, length)
+                }
+            };
+            match (stream, length) {
+                (stream, 1..) => return Some(stream),
+                (OutputStream::Stdout, 0) => self.stdout = None,
+                (_, 0) => self.stderr = None,
+            }
+        }
+        None
+    }
+}
+
+async fn read_from<R: AsyncRead + Unpin>(pipe: Option<&mut R>, buffer: &mut Vec<u8>) -> usize {
+    match pipe {
+        Some(pipe) => {
+            buffer.reserve(LONGEST_LINE);
+            pipe.read_buf(buffer).await.unwrap_or(0)
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// What remains of a job's output for its report.
+#[derive(Debug, Default)]
+pub(super) struct OutputSummary {
+    /// The last lines.
+    pub(super) tail: Vec<String>,
+}
+
+/// Reads a job's output until its end, in a task of its own: when nobody takes the events, the pipes fill
+/// and the script waits, but steering it does not.
+#[derive(Debug)]
+pub(super) struct OutputPump {
+    pub(super) job: JobId,
+    pub(super) pipes: Pipes,
+    /// The most bytes to keep.
+    pub(super) limit: u64,
+    pub(super) events: mpsc::Sender<EngineEvent>,
+    /// Remarks to be numbered with the lines.
+    pub(super) notes: mpsc::Receiver<String>,
+    /// Fires when the output may be told: after the job was announced as started.
+    pub(super) begin: oneshot::Receiver<()>,
+    /// Fires when the job's processes are gone.
+    pub(super) finish: oneshot::Receiver<()>,
+}
+
+impl OutputPump {
+    /// Pumps until both pipes have ended, or until they do not end soon after `finish`.
+    pub(super) async fn run(self) -> OutputSummary {
+        let Self { job, mut pipes, limit, events, mut notes, begin, mut finish } = self;
+        let _dropped_when_the_job_ends = begin.await;
+        let mut record = Record::new(job, limit, events);
+        let mut stdout = LineSplitter::default();
+        let mut stderr = LineSplitter::default();
+        let mut buffer = Vec::new();
+        let mut drain: Option<(Instant, usize)> = None;
+        let (mut open, mut noting) = (true, true);
+        let mut partial_at: Option<Instant> = None;
+        while open || drain.is_none() {
+            tokio::select! {
+                // What can be read is read before the deadline of the drain counts.
+                biased;
+                _ = &mut finish, if drain.is_none() => drain = Some((Instant::now() + DRAIN_FOR, DRAIN_BYTES)),
+                note = notes.recv(), if noting => match note {
+                    Some(text) => record.take_note(&text),
+                    None => noting = false,
+                },
+                read = pipes.read(&mut buffer), if open => match read {
+                    Some(stream) => {
+                        let splitter = if stream == OutputStream::Stdout { &mut stdout } else { &mut stderr };
+                        splitter.push(&buffer, |text| record.take(stream, text));
+                        partial_at = Some(Instant::now() + PARTIAL_AFTER);
+                        if let Some((until, left)) = &mut drain {
+                            *left = left.saturating_sub(buffer.len());
+                            if *left == 0 && Instant::now() > *until { break }
+                        }
+                    }
+                    None => open = false,
+                },
+                () = sleep_until(record.flush_at()), if record.has_news() => {}
+                () = sleep_until(partial_at.unwrap_or_else(Instant::now)), if partial_at.is_some() => {
+                    partial_at = None;
+                    stdout.flush(false, |text| record.take(OutputStream::Stdout, text));
+                    stderr.flush(false, |text| record.take(OutputStream::Stderr, text));
+                }
+                () = sleep_until(drain.map_or_else(Instant::now, |(until, _)| until)), if drain.is_some() => break,
+            }
+            record.flush_if_due().await;
+        }
+        while let Ok(text) = notes.try_recv() {
+            record.take_note(&text);
+        }
+        stdout.flush(true, |text| record.take(OutputStream::Stdout, text));
+        stderr.flush(true, |text| record.take(OutputStream::Stderr, text));
+        record.flush().await;
+        OutputSummary { tail: record.tail.into() }
+    }
+}
+
+/// Numbers lines, keeps within the limit and sends in batches.
+#[derive(Debug)]
+struct Record {
+    job: JobId,
+    limit: u64,
+    events: mpsc::Sender<EngineEvent>,
+    kept_bytes: u64,
+    next: u64,
+    dropped: u64,
+    told_dropped: u64,
+    batch: Vec<OutputLine>,
+    flushed: Option<Instant>,
+    tail: VecDeque<String>,
+}
+
+impl Record {
+    fn new(job: JobId, limit: u64, events: mpsc::Sender<EngineEvent>) -> Self {
+        Self {
+            job,
+            limit,
+            events,
+            kept_bytes: 0,
+            next: 1,
+            dropped: 0,
+            told_dropped: 0,
+            batch: Vec::new(),
+            flushed: None,
+            tail: VecDeque::new(),
+        }
+    }
+
+    fn take_note(&mut self, text: &str) {
+        for line in text.split('\n') {
+            self.take(OutputStream::Note, line.to_owned());
+        }
+    }
+
+    fn take(&mut self, stream: OutputStream, text: String) {
+        if self.tail.len() == TAIL_LINES {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(match text.char_indices().nth(TAIL_LINE_CHARS) {
+            Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "…",
+            None => text.clone(),
+        });
+        // One byte for the line end, so that a flood of empty lines has an end as well.
+        let size = text.len() as u64 + 1;
+        if self.dropped > 0 || self.kept_bytes.saturating_add(size) > self.limit {
+            if self.dropped == 0 {
+                let text =
+                    format!("more than {} bytes of output: further lines are counted, not kept", self.limit);
+                self.number(OutputStream::Note, text);
+            }
+            self.dropped += 1;
+            return;
+        }
+        self.kept_bytes += size;
+        self.number(stream, text);
+    }
+
+    fn number(&mut self, stream: OutputStream, text: String) {
+        let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let time_ms = i64::try_from(time_ms).unwrap_or(i64::MAX);
+        self.batch.push(OutputLine { n: self.next, time_ms, stream, text });
+        self.next += 1;
+    }
+
+    fn has_news(&self) -> bool {
+        !self.batch.is_empty() || self.dropped > self.told_dropped
+    }
+
+    fn flush_at(&self) -> Instant {
+        let every = if self.batch.is_empty() { DROPPED_EVERY } else { BATCH_EVERY };
+        self.flushed.map_or_else(Instant::now, |flushed| flushed + every)
+    }
+
+    async fn flush_if_due(&mut self) {
+        if self.has_news() && (self.batch.len() >= MOST_LINES || self.flush_at() <= Instant::now()) {
+            self.flush().await;
+        }
+    }
+
+    async fn flush(&mut self) {
+        while self.has_news() {
+            let rest = self.batch.split_off(self.batch.len().min(MOST_LINES));
+            let lines = Arc::new(std::mem::replace(&mut self.batch, rest));
+            self.told_dropped = self.dropped;
+            let event = EngineEvent::Output { job: self.job, lines, dropped: self.dropped };
+            // Without a listener the script must still be able to write.
+            let _nobody_listens = self.events.send(event).await;
+        }
+        self.flushed = Some(Instant::now());
+    }
+}
+
+/// Cuts bytes into lines of bounded length.
+#[derive(Debug, Default)]
+struct LineSplitter {
+    pending: Vec<u8>,
+}
+
+impl LineSplitter {
+    fn push(&mut self, bytes: &[u8], mut line: impl FnMut(String)) {
+        let mut pieces = bytes.split(|&byte| byte == b'\n').peekable();
+        while let Some(piece) = pieces.next() {
+            self.pending.extend_from_slice(piece);
+            while self.pending.len() > LONGEST_LINE {
+                let rest = self.pending.split_off(whole_characters(&self.pending, LONGEST_LINE));
+                line(text_of(&std::mem::replace(&mut self.pending, rest)));
+            }
+            if pieces.peek().is_some() {
+                if self.pending.last() == Some(&b'\r') {
+                    self.pending.pop();
+                }
+                line(text_of(&std::mem::take(&mut self.pending)));
+            }
+        }
+    }
+
+    /// Gives out a line that has no end yet. A character that is not complete waits for its rest, unless
+    /// there will be none.
+    fn flush(&mut self, at_end: bool, mut line: impl FnMut(String)) {
+        let length = self.pending.len();
+        let end = if at_end { length } else { whole_characters(&self.pending, length) };
+        let rest = self.pending.split_off(end);
+        let text = std::mem::replace(&mut self.pending, rest);
+        if !text.is_empty() {
+            line(text_of(&text));
+        }
+    }
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The greatest length up to `limit` that does not cut a UTF-8 character; `limit` itself when the bytes
+/// there are no UTF-8.
+fn whole_characters(bytes: &[u8], limit: usize) -> usize {
+    let begin = limit.saturating_sub(4);
+    match std::str::from_utf8(bytes.get(begin..limit).unwrap_or_default()) {
+        Ok(_) => limit,
+        Err(_) => (begin..limit)
+            .rev()
+            .take(3)
+            .find(|&at| {
+                let lead = bytes.get(at).copied().unwrap_or(0);
+                let needed = match lead {
+                    0xC2..=0xDF => 2,
+                    0xE0..=0xEF => 3,
+                    0xF0..=0xF4 => 4,
+                    _ => 0,
+                };
+                at + needed > limit
+            })
+            .unwrap_or(limit),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(chunks: &[&[u8]]) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut splitter = LineSplitter::default();
+        for chunk in chunks {
+            splitter.push(chunk, |line| lines.push(line));
+        }
+        splitter.flush(true, |line| lines.push(line));
+        lines
+    }
+
+    #[test]
+    fn lines_are_the_same_wherever_the_chunks_end() {
+        assert_eq!(split(&[b"a\nb\r\n\nc"]), ["a", "b", "", "c"]);
+        assert_eq!(split(&[b"a", b"\n", b"b\r", b"\n\n", b"c"]), ["a", "b", "", "c"]);
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_replaced() {
+        assert_eq!(split(&[b"a\xff\xfeb\n"]), ["a\u{fffd}\u{fffd}b"]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_split_between_characters() {
+        let lines = split(&["é".repeat(50_000).as_bytes()]);
+        assert_eq!(lines.concat(), "é".repeat(50_000));
+        assert!(lines.iter().all(|line| line.len() <= LONGEST_LINE));
+        assert_eq!(lines.len(), 2);
+    }
+
+    #[test]
+    fn half_a_character_waits_for_its_rest() {
+        let mut lines = Vec::new();
+        let mut splitter = LineSplitter::default();
+        splitter.push(b"50 \xc2", |line| lines.push(line));
+        splitter.flush(false, |line| lines.push(line));
+        splitter.push(b"\xb5A\n", |line| lines.push(line));
+        assert_eq!(lines, ["50 ", "µA"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_byte_is_lost_in_splitting(text in "[a-zµ\u{1F600}\n]{0,300}", cuts in prop::collection::vec(0usize..300, 0..5)) {
+            let bytes = text.as_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+            let expected: Vec<String> = text.strip_suffix('\n').unwrap_or(&text).split('\n').map(str::to_owned).collect();
+            let expected = if text.is_empty() { Vec::new() } else { expected };
+            prop_assert_eq!(split(&chunks), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_beyond_the_limit_are_counted_and_the_last_ones_remembered() {
+        let (events, mut told) = mpsc::channel(64);
+        let mut record = Record::new(JobId(1), 10, events);
+        for number in 0..100 {
+            record.take(OutputStream::Stdout, format!("{number:04}"));
+        }
+        record.flush().await;
+        let EngineEvent::Output { lines, dropped, .. } = told.recv().await.unwrap() else {
+            panic!("no output")
+        };
+        assert_eq!(dropped, 98);
+        let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts[..2], ["0000", "0001"]);
+        assert_eq!(lines.len(), 3, "two lines and the remark");
+        assert_eq!(lines[2].stream, OutputStream::Note);
+        assert_eq!(record.tail.back().unwrap(), "0099");
+    }
+}

@@ -1,0 +1,207 @@
+//! Starting, signalling and reaping the processes of workers.
+//!
+//! Every worker leads a process group of its own. Whatever way its life ends, the group is killed while
+//! the leader still is a zombie, so that the number cannot have been given to anybody else.
+
+#![allow(unsafe_code)]
+
+use std::{
+    io,
+    os::{
+        fd::OwnedFd,
+        unix::{
+            net::UnixStream as StdUnixStream,
+            process::{CommandExt, ExitStatusExt},
+        },
+    },
+    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    sys::{
+        prctl,
+        signal::{self, Signal},
+        wait::{Id, WaitPidFlag, waitid},
+    },
+    unistd::{Pid, getpid, getppid},
+};
+use tokio::sync::{oneshot, watch};
+
+use super::registry::{Registration, Registry, group_is_alive};
+
+/// How long the members of a killed group may take to disappear.
+const GROUP_GONE_WITHIN: Duration = Duration::from_millis(500);
+
+/// A thread that forks every worker.
+///
+/// `PR_SET_PDEATHSIG` follows the *thread* that forked, so workers are forked by one that lives as long
+/// as the engine. It ends when this handle is dropped, and all workers with it.
+#[derive(Debug)]
+pub(super) struct Spawner {
+    requests: std::sync::mpsc::Sender<Request>,
+}
+
+#[derive(Debug)]
+struct Request {
+    command: Command,
+    registry: Registry,
+    reply: oneshot::Sender<io::Result<Spawned>>,
+}
+
+/// A process that has just been started, and this side of its pipes.
+#[derive(Debug)]
+pub(super) struct Spawned {
+    pub(super) process: Process,
+    pub(super) control: StdUnixStream,
+    pub(super) stdout: ChildStdout,
+    pub(super) stderr: ChildStderr,
+}
+
+impl Spawner {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub(super) fn start() -> io::Result<Self> {
+        let (requests, incoming) = std::sync::mpsc::channel::<Request>();
+        thread::Builder::new().name("beamq-spawner".into()).spawn(move || {
+            for Request { command, registry, reply } in incoming {
+                // A requester that is gone drops the process, which ends it.
+                let _gone = reply.send(spawn(command, &registry));
+            }
+        })?;
+        Ok(Self { requests })
+    }
+
+    /// Starts a process whose standard input is a control socket.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot start it, most often because the program does not exist.
+    pub(super) async fn spawn(&self, command: Command, registry: Registry) -> io::Result<Spawned> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || io::Error::other("the thread that starts workers has ended");
+        self.requests.send(Request { command, registry, reply }).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+fn spawn(mut command: Command, registry: &Registry) -> io::Result<Spawned> {
+    let (control, theirs) = StdUnixStream::pair()?;
+    control.set_nonblocking(true)?;
+    command
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let server = getpid();
+    // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed. It
+    // makes two system calls and allocates nothing: errors are made of their numbers.
+    unsafe {
+        command.pre_exec(move || {
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            // The server may have died before the line above took effect.
+            if getppid() == server { Ok(()) } else { Err(Errno::ESRCH.into()) }
+        });
+    }
+    let mut child = command.spawn()?;
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(io::Error::other("the worker has no output pipes"));
+    };
+    let process = Process::watch(child, registry)?;
+    Ok(Spawned { process, control, stdout, stderr })
+}
+
+/// A worker's process and its group. Dropping it kills the group.
+#[derive(Debug)]
+pub(super) struct Process {
+    pid: Pid,
+    reaped: Arc<Mutex<bool>>,
+    exit: watch::Receiver<Option<ExitStatus>>,
+}
+
+impl Process {
+    fn watch(mut child: Child, registry: &Registry) -> io::Result<Self> {
+        let pid = Pid::from_raw(child.id().cast_signed());
+        let registration = registry.enter(pid);
+        let reaped = Arc::new(Mutex::new(false));
+        let (told, exit) = watch::channel(None);
+        let process = Self { pid, reaped: Arc::clone(&reaped), exit };
+        thread::Builder::new().name("beamq-reaper".into()).stack_size(128 * 1024).spawn(move || {
+            let status = reap(pid, &mut child, &reaped, registration);
+            told.send_replace(Some(status));
+        })?;
+        Ok(process)
+    }
+
+    /// Waits until the process and its group are gone.
+    pub(super) async fn exited(&mut self) -> ExitStatus {
+        match self.exit.wait_for(Option::is_some).await {
+            Ok(status) => status.unwrap_or_default(),
+            // The reaping thread cannot end without telling; if it did, the process is lost to us.
+            Err(_) => ExitStatus::from_raw(libc::SIGKILL),
+        }
+    }
+
+    /// Whether the process is still there.
+    pub(super) fn is_alive(&self) -> bool {
+        self.exit.borrow().is_none()
+    }
+
+    /// Signals the process alone.
+    pub(super) fn signal(&self, signal: Signal) {
+        let reaped = lock(&self.reaped);
+        if !*reaped {
+            // A failure means that it has just ended, which is noticed elsewhere.
+            let _ended = signal::kill(self.pid, signal);
+        }
+    }
+
+    /// Signals every process of the group.
+    pub(super) fn signal_group(&self, signal: Signal) {
+        let reaped = lock(&self.reaped);
+        if !*reaped {
+            let _ended = signal::killpg(self.pid, signal);
+        }
+    }
+
+    /// Kills the process and its group.
+    pub(super) fn kill(&self) {
+        self.signal_group(Signal::SIGKILL);
+        // A worker can have moved itself into another group.
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits for the end of the process, kills what is left of its group, and only then lets go of its number.
+fn reap(pid: Pid, child: &mut Child, reaped: &Mutex<bool>, registration: Registration) -> ExitStatus {
+    while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
+    let status = {
+        let mut reaped = lock(reaped);
+        let _nobody_left = signal::killpg(pid, Signal::SIGKILL);
+        let status = child.wait();
+        *reaped = true;
+        status
+    };
+    let deadline = Instant::now() + GROUP_GONE_WITHIN;
+    while group_is_alive(pid) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(2));
+    }
+    drop(registration);
+    status.unwrap_or_else(|_| ExitStatus::from_raw(libc::SIGKILL))
+}
+
+fn lock(reaped: &Mutex<bool>) -> MutexGuard<'_, bool> {
+    reaped.lock().unwrap_or_else(PoisonError::into_inner)
+}

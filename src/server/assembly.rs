@@ -1,0 +1,308 @@
+//! Starting and stopping: each room gets what it needs, in an order that leaves nothing behind when a
+//! later step fails.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use beamq_machines::{
+    CommandErrorPolicy, Policy, QueuePolicy, Timestamp,
+    core::{Core, Fact},
+};
+use serde_json::json;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+
+use super::{ServeError, ServeOptions, Settings, dispatcher::Dispatcher, log};
+use crate::{
+    config::{AfterEnd, AtShutdown, CommandErrors, Config, EngineKind},
+    engine::{PythonSettings, python},
+    journal::{DataDir, Endpoint, Journal, Replay},
+    security::{Account, Accounts, LoginThrottle, Token, TokenVerifier, write_token_file},
+    transport::{
+        Clients,
+        embedded::{self, CredentialCheck, EmbeddedEndpoint, EndpointLimits},
+    },
+    wire::stomp,
+};
+
+/// With more facts than this to replay, a start writes a snapshot for the next one.
+const FACTS_BEFORE_SNAPSHOT: usize = 5_000;
+/// After a crash the numbers of the last events may not have reached the disk: as many are skipped.
+const EVENTS_SKIPPED_AFTER_CRASH: u64 = 100_000;
+/// How often what is too old is taken out of the history.
+const PRUNE_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// "No time-out" of a question, in a form that timers can hold.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// Serves until a signal says to stop.
+pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
+    let config = configuration(options)?;
+    let interpreter = interpreter(&config)?;
+    let path = match &options.data {
+        Some(path) => path.clone(),
+        None => DataDir::default_path()?,
+    };
+    let data_dir = DataDir::open(&path)?;
+    log::start(&config.log, options.quiet, data_dir.path())?;
+    let endpoint = listen(&config, options.stomp).await?;
+    let address = endpoint.as_ref().map(EmbeddedEndpoint::local_addr);
+
+    let (journal, replay) = Journal::open(&data_dir.journal())?;
+    let core = replayed(&config, &replay, &data_dir.journal())?;
+    if replay.facts.len() > FACTS_BEFORE_SNAPSHOT {
+        let snapshot = core.snapshot().map_err(|error| ServeError::Replay {
+            path: data_dir.journal(),
+            seq: replay.last_fact_seq,
+            reason: error.to_string(),
+        })?;
+        journal.write_snapshot(replay.last_fact_seq, snapshot).await?;
+    }
+    let token = Token::generate()?;
+    let verifier = TokenVerifier::new(&token)?;
+    write_token_file(&data_dir.token(), &token)?;
+
+    let (doors, deliveries) = Clients::new(config.instrument.as_str());
+    let settings = settings(&config, verifier.clone(), address)?;
+    let engine = python::start(python_settings(&config, interpreter, &data_dir));
+    let (to_self, inside) = mpsc::unbounded_channel();
+    let event_seq = replay.last_event_seq
+        + if replay.clean_shutdown || replay.last_fact_seq == 0 { 0 } else { EVENTS_SKIPPED_AFTER_CRASH };
+    let dispatcher = Dispatcher::new(
+        core,
+        journal.clone(),
+        replay.last_fact_seq,
+        event_seq,
+        engine,
+        doors.clone(),
+        settings,
+        to_self,
+    );
+
+    let (stop, stopped) = watch::channel(false);
+    let (hang_up, hung_up) = watch::channel(false);
+    let looping = tokio::spawn(dispatcher.run(deliveries, inside, stopped));
+    let embedded = endpoint.map(|endpoint| {
+        let credentials = Arc::new(EndpointCredentials { token: verifier });
+        tokio::spawn(endpoint.serve(doors, credentials, endpoint_limits(&config), hung_up))
+    });
+    let pruning = tokio::spawn(prune(journal, config.history.keep.0));
+
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
+    announce(&config, &data_dir, address, options.json)?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    }
+    stop.send_replace(true);
+    if let Err(error) = looping.await {
+        tracing::error!(%error, "the server's loop ended badly");
+    }
+    hang_up.send_replace(true);
+    if let Some(embedded) = embedded {
+        embedded.await.ok();
+    }
+    pruning.abort();
+    data_dir.remove_endpoint()?;
+    Ok(())
+}
+
+fn configuration(options: &ServeOptions) -> Result<Config, ServeError> {
+    let config = match &options.config {
+        Some(path) => Config::load(path)?,
+        None => Config::default(),
+    };
+    let not_yet = |what: &str, hint| Err(ServeError::NotYet { what: what.into(), hint });
+    if config.engine.kind == EngineKind::Nicos {
+        return not_yet("the nicos engine", "set engine.kind: python");
+    }
+    if options.http.is_some() || config.transports.http.on().is_some() {
+        return not_yet("the HTTP endpoint", "leave out --http and transports.http, or set it to off");
+    }
+    if config.transports.activemq.on().is_some() {
+        return not_yet("the ActiveMQ transport", "set transports.activemq: off");
+    }
+    Ok(config)
+}
+
+/// The interpreter must be there at the start; one that vanishes later blocks the queue until it is back.
+fn interpreter(config: &Config) -> Result<PathBuf, ServeError> {
+    let interpreter = config.engine.python.interpreter.clone();
+    let found = if interpreter.components().count() > 1 {
+        interpreter.is_file()
+    } else {
+        std::env::var_os("PATH").is_some_and(|path| {
+            std::env::split_paths(&path).any(|folder| folder.join(&interpreter).is_file())
+        })
+    };
+    if found { Ok(interpreter) } else { Err(ServeError::NoInterpreter { interpreter }) }
+}
+
+async fn listen(
+    config: &Config,
+    wanted: Option<SocketAddr>,
+) -> Result<Option<EmbeddedEndpoint>, ServeError> {
+    let configured = config.transports.embedded.on().map(|embedded| embedded.stomp.0);
+    match wanted.or(configured) {
+        Some(address) => Ok(Some(embedded::bind(address).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The state that the journal's facts lead to.
+fn replayed(config: &Config, replay: &Replay, path: &Path) -> Result<Core, ServeError> {
+    let policy = policy(config);
+    let broken = |seq: u64, reason: String| ServeError::Replay { path: path.to_owned(), seq, reason };
+    let mut core = match &replay.snapshot {
+        Some((seq, snapshot)) => {
+            Core::restore(policy, snapshot).map_err(|error| broken(*seq, error.to_string()))?
+        }
+        None => Core::new(policy),
+    };
+    for (seq, time_ms, json) in &replay.facts {
+        let fact: Fact = serde_json::from_str(json).map_err(|error| broken(*seq, error.to_string()))?;
+        core.replay(&fact, Timestamp(*time_ms)).map_err(|rejected| broken(*seq, rejected.reason))?;
+    }
+    Ok(core)
+}
+
+fn policy(config: &Config) -> Policy {
+    let after = |end: AfterEnd| match end {
+        AfterEnd::Hold => QueuePolicy::Hold,
+        AfterEnd::Continue => QueuePolicy::Continue,
+    };
+    Policy {
+        after_failure: after(config.queue.after_failure),
+        after_abort: after(config.queue.after_abort),
+        after_restart: after(config.queue.after_restart),
+        command_errors: match config.jobs.command_errors {
+            CommandErrors::Mark => CommandErrorPolicy::Mark,
+            CommandErrors::Fail => CommandErrorPolicy::Fail,
+            CommandErrors::Ignore => CommandErrorPolicy::Ignore,
+        },
+        abort_cooperative: config.abort.cooperative.0,
+        abort_terminate: config.abort.terminate.0,
+        job_timeout: config.jobs.timeout.0,
+        prompt_timeout: config.jobs.prompt_timeout.0.unwrap_or(FOR_EVER),
+        login_timeout: config.sessions.login.0,
+        session_idle: config.sessions.idle.0.unwrap_or(FOR_EVER),
+        ..Policy::default()
+    }
+}
+
+fn settings(
+    config: &Config,
+    token: TokenVerifier,
+    address: Option<SocketAddr>,
+) -> Result<Settings, ServeError> {
+    let accounts = config.accounts.iter().map(|account| Account {
+        user: account.user.clone(),
+        role: account.role,
+        password_hash: account.password_hash.clone(),
+    });
+    let embedded = match address {
+        Some(address) => format!("listening on {address}"),
+        None => "off".into(),
+    };
+    Ok(Settings {
+        instrument: config.instrument.as_str().to_owned(),
+        engine_kind: "python",
+        token,
+        accounts: Accounts::from_config(accounts)?,
+        throttle: LoginThrottle::default(),
+        shutdown_at_most: config.shutdown.at_most.0,
+        shutdown_aborts: config.shutdown.active == AtShutdown::Abort,
+        transports: BTreeMap::from([("embedded".to_owned(), embedded)]),
+    })
+}
+
+fn python_settings(config: &Config, interpreter: PathBuf, data_dir: &DataDir) -> PythonSettings {
+    let python = &config.engine.python;
+    PythonSettings {
+        interpreter,
+        path: python.path.clone(),
+        preload: python.preload.clone(),
+        startup: python.startup.clone(),
+        spare_workers: python.spare_workers.get() as usize,
+        work_dir: data_dir.work(),
+        output_limit: config.output.keep_per_job.0,
+    }
+}
+
+fn endpoint_limits(config: &Config) -> EndpointLimits {
+    let frame = stomp::Limits {
+        body_bytes: usize::try_from(config.limits.message.0).unwrap_or(usize::MAX),
+        ..stomp::Limits::default()
+    };
+    EndpointLimits { frame, connections: config.limits.clients.get() as usize, ..EndpointLimits::default() }
+}
+
+/// The endpoint's own login: user `beamq`, passcode the token.
+struct EndpointCredentials {
+    token: TokenVerifier,
+}
+
+impl CredentialCheck for EndpointCredentials {
+    fn admits(&self, login: &str, passcode: &str) -> bool {
+        login == "beamq" && self.token.verify(passcode.as_bytes())
+    }
+}
+
+/// Says that clients are accepted, to whoever started the server and to clients on this machine.
+fn announce(
+    config: &Config,
+    data_dir: &DataDir,
+    address: Option<SocketAddr>,
+    as_json: bool,
+) -> Result<(), ServeError> {
+    let stomp = address.map(|address| address.to_string());
+    let endpoint = Endpoint {
+        pid: std::process::id(),
+        stomp: stomp.clone(),
+        http: None,
+        instrument: config.instrument.as_str().to_owned(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    data_dir.write_endpoint(&endpoint)?;
+    let data = data_dir.path().display().to_string();
+    let line = if as_json {
+        json!({"ready": {
+            "pid": endpoint.pid,
+            "data": data,
+            "stomp": endpoint.stomp,
+            "http": endpoint.http,
+            "instrument": endpoint.instrument,
+            "version": endpoint.version,
+        }})
+        .to_string()
+    } else {
+        format!(
+            "ready beamq {} for {}: STOMP on {}, data in {data}",
+            endpoint.version,
+            endpoint.instrument,
+            stomp.as_deref().unwrap_or("no address"),
+        )
+    };
+    // A reader that has gone away is no reason not to serve.
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{line}").ok();
+    Ok(())
+}
+
+/// Takes out of the history what is older than is wanted.
+async fn prune(journal: Journal, keep: Option<Duration>) {
+    let Some(keep) = keep else { return };
+    loop {
+        if let Err(error) = journal.prune(keep, Dispatcher::now().0).await {
+            tracing::warn!(%error, "the history cannot be pruned");
+        }
+        tokio::time::sleep(PRUNE_EVERY).await;
+    }
+}
