@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::{
     exit::Failure,
     model::{Elapsed, Event, Job, JobState, OutputLine},
-    moment, render,
+    moment,
+    render::{self, RepeatOutput},
     terminal::{Terminal, Tone},
 };
 
@@ -127,7 +128,14 @@ impl Live {
         let words = render::state_tone(&job.state)
             .map_or_else(|| words.clone(), |tone| self.terminal.tone(tone, &words));
         self.stamped(&format!("{}: {words}", render::job_name(job)))?;
-        if job.state.is_final() { self.print_all(render::report(job, &self.terminal)) } else { Ok(()) }
+        if !job.state.is_final() {
+            return Ok(());
+        }
+        let repeat = match self.output {
+            ShowOutput::Lines => RepeatOutput::No,
+            ShowOutput::Nothing => RepeatOutput::Yes,
+        };
+        self.print_all(render::report(job, repeat, &self.terminal))
     }
 
     /// Shows lines of output that have not been shown before.

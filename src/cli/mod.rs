@@ -20,7 +20,7 @@ mod queue;
 mod render;
 mod rerun;
 mod run_control;
-pub mod serve;
+mod serve;
 mod source;
 mod status;
 mod submit;

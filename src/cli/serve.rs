@@ -4,7 +4,11 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
-use super::{connect::Globals, exit::Failure};
+use super::{
+    connect::Globals,
+    exit::{Exit, Failure},
+};
+use crate::server::ServeOptions;
 
 #[derive(Args, Debug)]
 pub(super) struct ServeArgs {
@@ -22,25 +26,6 @@ pub(super) struct ServeArgs {
     commands: Option<PathBuf>,
 }
 
-/// What the command line says about how to serve. What is absent is up to the configuration file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServeOptions {
-    /// The configuration file.
-    pub config: Option<PathBuf>,
-    /// The data directory.
-    pub data: Option<PathBuf>,
-    /// The address of the STOMP endpoint.
-    pub stomp: Option<SocketAddr>,
-    /// The address of the HTTP endpoint.
-    pub http: Option<SocketAddr>,
-    /// The folder of the catalogue.
-    pub commands: Option<PathBuf>,
-    /// Print the ready line as JSON.
-    pub json: bool,
-    /// Log nothing but errors.
-    pub quiet: bool,
-}
-
 pub(super) fn run(args: ServeArgs, globals: &Globals) -> Result<(), Failure> {
     let ServeArgs { config, stomp, http, commands } = args;
     let options = ServeOptions {
@@ -52,6 +37,14 @@ pub(super) fn run(args: ServeArgs, globals: &Globals) -> Result<(), Failure> {
         json: globals.json,
         quiet: globals.quiet,
     };
-    let _ = options;
-    Err(Failure::new(super::exit::Exit::Internal, "this program was built without its server"))
+    crate::server::serve(&options).map_err(|error| {
+        let exit = if error.is_conflict() {
+            Exit::Conflict
+        } else if error.is_usage() {
+            Exit::Usage
+        } else {
+            Exit::Internal
+        };
+        Failure::new(exit, error.to_string())
+    })
 }

@@ -145,10 +145,7 @@ fn interpreter(config: &Config) -> Result<PathBuf, ServeError> {
     if found { Ok(interpreter) } else { Err(ServeError::NoInterpreter { interpreter }) }
 }
 
-async fn listen(
-    config: &Config,
-    wanted: Option<SocketAddr>,
-) -> Result<Option<EmbeddedEndpoint>, ServeError> {
+async fn listen(config: &Config, wanted: Option<SocketAddr>) -> Result<Option<EmbeddedEndpoint>, ServeError> {
     let configured = config.transports.embedded.on().map(|embedded| embedded.stomp.0);
     match wanted.or(configured) {
         Some(address) => Ok(Some(embedded::bind(address).await?)),

@@ -125,7 +125,8 @@ impl Dispatcher {
     }
 
     fn dispatch(&mut self, to: ReplyTo, request: Request) {
-        let actor = self.login_of(to.session).unwrap_or_else(|| Actor { user: String::new(), role: Role::Viewer });
+        let actor =
+            self.login_of(to.session).unwrap_or_else(|| Actor { user: String::new(), role: Role::Viewer });
         let method = request.method();
         match request {
             Request::Login(login) => self.log_in(to, &login),
@@ -440,7 +441,9 @@ fn subject_of(order: &Order) -> Option<Value> {
         | Order::ReleaseJobs { jobs, .. }
         | Order::Remove { jobs, .. }
         | Order::Move { jobs, .. } => Some(match jobs {
-            Selection::Ids(ids) => json!({"jobs": ids.iter().take(100).collect::<Vec<_>>(), "count": ids.len()}),
+            Selection::Ids(ids) => {
+                json!({"jobs": ids.iter().take(100).collect::<Vec<_>>(), "count": ids.len()})
+            }
             Selection::Group(group) => json!({"group": group}),
         }),
         Order::HoldQueue { why } | Order::Abort { why } => why.as_ref().map(|why| json!({"why": why})),

@@ -6,7 +6,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use beamq_machines::{
-    Announcement, Effect, EngineOrder, JobBody, JobId, Notice, PromptEnd, PromptId, SessionId, Timer, Timestamp,
+    Announcement, Effect, EngineOrder, JobBody, JobId, Notice, PromptEnd, PromptId, SessionId, Timer,
+    Timestamp,
     core::{Answer, Core, EngineNotice, Input, Outcome, Refusal},
     session::SessionEvent,
 };
@@ -168,7 +169,8 @@ impl Dispatcher {
 
     fn next_wake(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
-        let order = self.queue_changed.then(|| self.order_announced.map_or_else(Instant::now, |at| at + ORDER_GAP));
+        let order =
+            self.queue_changed.then(|| self.order_announced.map_or_else(Instant::now, |at| at + ORDER_GAP));
         let closing = self.closing.as_ref().map(|closing| closing.at_most);
         [self.timers.next(), order, closing].into_iter().flatten().min().unwrap_or(far)
     }
@@ -266,7 +268,8 @@ impl Dispatcher {
     pub(super) fn announce(&mut self, body: EventBody, at: Timestamp) {
         let event = self.events.number(body, at);
         // What can be had again otherwise (the queue, output) is not kept beyond this process.
-        if matches!(event.kind, EventKind::Job | EventKind::Engine | EventKind::Catalogue | EventKind::Notice) {
+        if matches!(event.kind, EventKind::Job | EventKind::Engine | EventKind::Catalogue | EventKind::Notice)
+        {
             self.pending.batch.events.push(EventRow {
                 seq: event.seq,
                 kind: event.kind.method(),
@@ -335,7 +338,9 @@ impl Dispatcher {
                 self.clients.add(session, origin, outbox, may_read_events);
                 self.turn(Input::Session(session, SessionEvent::Opened { connect: false }));
             }
-            Delivery::Message { session, correlation, decoded } => self.message(session, correlation, decoded),
+            Delivery::Message { session, correlation, decoded } => {
+                self.message(session, correlation, decoded)
+            }
             Delivery::Gone { session } => {
                 self.turn(Input::Session(session, SessionEvent::DestinationGone));
                 self.clients.remove(session);

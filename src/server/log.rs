@@ -36,8 +36,7 @@ pub(super) fn start(config: &LogConfig, quiet: bool, data_dir: &Path) -> Result<
         }
         LogFormat::Text => {
             let to_file = layer().with_ansi(false).with_writer(file).with_filter(filter());
-            let to_stderr =
-                layer().with_ansi(false).with_writer(std::io::stderr).with_filter(stderr_filter);
+            let to_stderr = layer().with_ansi(false).with_writer(std::io::stderr).with_filter(stderr_filter);
             subscriber.with(to_file).with(to_stderr).try_init()
         }
     };

@@ -72,7 +72,9 @@ impl Dispatcher {
             other => {
                 let what = other.method().name();
                 let error = RpcError::unavailable(format!("this version of the server has no {what}"))
-                    .with_hint("rpc.discover lists what it has; the catalogue and dry runs come with later versions");
+                    .with_hint(
+                        "rpc.discover lists what it has; the catalogue and dry runs come with later versions",
+                    );
                 self.answer::<()>(&to, Err(error));
             }
         }
@@ -152,7 +154,8 @@ impl Dispatcher {
         let from = texts.last().map_or(from, |(seq, _)| (*seq).max(from));
         // What is numbered and not yet committed goes out with everybody else's.
         let published = self.events.published();
-        let missed = self.events.since(from).filter(|event| event.seq <= published && kinds.contains(&event.kind));
+        let missed =
+            self.events.since(from).filter(|event| event.seq <= published && kinds.contains(&event.kind));
         let missed = missed.map(|event| Arc::clone(&event.text));
         let all: Vec<_> = texts.into_iter().map(|(_, text)| text).chain(missed).collect();
         let mut kept_up = true;

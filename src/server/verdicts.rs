@@ -47,9 +47,8 @@ pub(super) fn refusal(refusal: Refusal, active: Option<JobId>) -> RpcError {
         Refusal::NotFound { ids, .. } => not_found(&ids),
         Refusal::NotWaiting { ids } => not_waiting(&ids),
         Refusal::Stale { given, revision, order } => RpcError::stale_revision(given, revision, order),
-        Refusal::Forbidden { needs, reason } => {
-            RpcError::new(crate::protocol::ErrorKind::Forbidden, reason).with_allowed(format!("{needs} and above"))
-        }
+        Refusal::Forbidden { needs, reason } => RpcError::new(crate::protocol::ErrorKind::Forbidden, reason)
+            .with_allowed(format!("{needs} and above")),
         Refusal::BadPlace { reason } => RpcError::invalid_job(reason)
             .with_field("place")
             .with_allowed("\"front\", \"back\", {\"index\": n}, or before or after a waiting job"),
@@ -86,9 +85,13 @@ fn not_waiting(ids: &[(JobId, &'static str)]) -> RpcError {
         "ended" => format!("job {id} has ended"),
         state => format!("job {id} is {state}, not waiting"),
     };
-    let works: &[&str] = if state == "ended" { &["job.rerun", "job.get"] } else { &["run.pause", "run.abort"] };
+    let works: &[&str] =
+        if state == "ended" { &["job.rerun", "job.get"] } else { &["run.pause", "run.abort"] };
     let jobs: Vec<_> = ids.iter().map(|(id, state)| json!({"id": id, "state": state})).collect();
-    RpcError::wrong_state(what, state, works).with_field("id").with_value(id.to_string()).with_more("jobs", jobs)
+    RpcError::wrong_state(what, state, works)
+        .with_field("id")
+        .with_value(id.to_string())
+        .with_more("jobs", jobs)
 }
 
 fn bad_order(missing: &[JobId], unknown: &[JobId], twice: &[JobId]) -> RpcError {

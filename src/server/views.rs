@@ -47,7 +47,8 @@ pub(super) fn queue_state(state: &queue::State) -> QueueStateName {
 /// A job without its script, as lists and events show it.
 pub(super) fn job(machine: &JobMachine, now: Timestamp) -> JobView {
     let state = job_state(machine.state());
-    let mut view = JobView::new(machine.id, &machine.spec, state, &machine.owner, machine.submitted_at.into());
+    let mut view =
+        JobView::new(machine.id, &machine.spec, state, &machine.owner, machine.submitted_at.into());
     view.rerun_of = machine.rerun_of;
     view.started_at = machine.started_at.map(Into::into);
     view.finished_at = machine.finished_at.map(Into::into);

@@ -108,7 +108,7 @@ fn a_port_in_use_is_one_clear_line() {
     let folder = tempfile::tempdir().unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut command = program();
-    command.args(["serve", "--stomp", &address, "--http", "127.0.0.1:0", "--data"]).arg(folder.path());
+    command.args(["serve", "--stomp", &address, "--data"]).arg(folder.path());
     let mut process = Process::spawn(command.stdout(Stdio::null()).stderr(Stdio::piped()));
     let code = process.wait().code();
     let complaint = process.complaint();

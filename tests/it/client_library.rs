@@ -23,10 +23,11 @@ async fn calls_run_side_by_side_and_each_gets_its_own_reply() {
     let client = connect(&server).await;
     let _: Value = client.call("queue.hold", json!({})).await.unwrap();
     let names: Vec<_> = (0..50).map(|n| format!("job number {n}")).collect();
-    let submissions = names.iter().map(|name| async {
+    let submitting = &client;
+    let submissions = names.iter().map(|name| async move {
         let submitted: Value =
-            client.call("job.submit", json!({"job": {"name": name, "script": "pass"}})).await.unwrap();
-        let whole: Value = client.call("job.get", json!({"id": submitted["id"]})).await.unwrap();
+            submitting.call("job.submit", json!({"job": {"name": name, "script": "pass"}})).await.unwrap();
+        let whole: Value = submitting.call("job.get", json!({"id": submitted["id"]})).await.unwrap();
         assert_eq!(whole["job"]["name"], name.as_str());
     });
     futures_util::future::join_all(submissions).await;

@@ -251,6 +251,6 @@ impl Server {
 /// `beamq serve` for a data directory, on a free port.
 pub fn serve(data: &Path) -> Command {
     let mut command = program();
-    command.args(["serve", "--stomp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--json", "--data"]).arg(data);
+    command.args(["serve", "--stomp", "127.0.0.1:0", "--json", "--data"]).arg(data);
     command
 }
