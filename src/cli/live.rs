@@ -227,9 +227,7 @@ impl Live {
         if before == state || !(notable(state) || notable(&before)) {
             return Ok(());
         }
-        let why = why.map(|why| format!(" ({})", render::cell(why, 100))).unwrap_or_default();
-        let text = format!("queue {state}{why}");
-        let text = if notable(state) { self.terminal.tone(Tone::Attention, &text) } else { text };
+        let text = format!("queue {}", render::queue_state(state, why, &self.terminal));
         self.stamped(&text)
     }
 

@@ -80,6 +80,21 @@ pub fn state_tone(state: &JobState) -> Option<Tone> {
     }
 }
 
+/// The queue's state with its reason: `held by ann: beam is off`, `blocked (the engine is away)`.
+#[must_use]
+pub fn queue_state(state: &str, why: Option<&str>, terminal: &Terminal) -> String {
+    let words = match why.map(|why| cell(why, 100)) {
+        // The server's reasons for a hold begin with the state itself.
+        Some(why) if why.starts_with(state) => why,
+        Some(why) => format!("{state} ({why})"),
+        None => state.to_owned(),
+    };
+    match state {
+        "held" | "blocked" | "draining" => terminal.tone(Tone::Attention, &words),
+        _ => words,
+    }
+}
+
 /// `job 7 cool_down.py`, as every text names a job.
 #[must_use]
 pub fn job_name(job: &Job) -> String {
@@ -282,6 +297,14 @@ mod tests {
         table.row(vec![("7".into(), None), ("µA·h.py".into(), None), (String::new(), None)]);
         table.row(vec![("112".into(), None), ("b".into(), Some(Tone::Bad)), ("series".into(), None)]);
         assert_eq!(table.lines(&terminal()), ["id   name     group", "7    µA·h.py", "112  b        series"]);
+    }
+
+    #[test]
+    fn the_reason_of_a_hold_is_not_said_twice() {
+        let state = |state, why| queue_state(state, why, &terminal());
+        assert_eq!(state("held", Some("held by ann: beam is off")), "held by ann: beam is off");
+        assert_eq!(state("blocked", Some("the engine is away")), "blocked (the engine is away)");
+        assert_eq!(state("idle", None), "idle");
     }
 
     #[test]

@@ -113,7 +113,9 @@ fn a_port_in_use_is_one_clear_line() {
     let code = process.wait().code();
     let complaint = process.complaint();
     assert_ne!(code, Some(0), "{complaint}");
-    assert!(complaint.contains(&address), "{complaint}");
+    let port = taken.local_addr().unwrap().port().to_string();
+    assert!(complaint.starts_with("error: ") && complaint.contains(&port), "{complaint}");
+    assert_eq!((code, complaint.lines().count()), (Some(5), 1), "{complaint}");
 }
 
 #[test]

@@ -21,7 +21,13 @@ fn the_demo_shows_the_experiment_and_leaves_nothing_behind() {
     let started = Instant::now();
     let ended = run(program().env("TMPDIR", temporary.path()).arg("demo"), b"").expect_code(0);
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
-    for part in ["cells.py: paused at line", "blackbox.py: succeeded", "NameError", "queue held", "Summary"] {
+    for part in [
+        "cells.py: paused at line",
+        "blackbox.py: succeeded",
+        "NameError",
+        "queue held by beamq: job 3",
+        "Summary",
+    ] {
         assert!(ended.out.contains(part), "{part}: {}", ended.out);
     }
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "the data directory is removed");

@@ -21,11 +21,11 @@ fn the_list_shows_what_waits_and_why_nothing_starts() {
     let (server, ids) = held_with(2);
     let listed = server.run(&["queue"]).expect_code(0);
     let lines: Vec<_> = listed.out.lines().collect();
-    assert!(lines[0].starts_with("queue held (a test), 2 waiting, revision "), "{}", listed.out);
+    assert!(lines[0].starts_with("queue held by admin: a test, 2 waiting, revision "), "{}", listed.out);
     assert!(lines[1].contains("owner") && lines[2].contains(&ids[0]) && lines[2].contains("unknown"));
     assert_eq!(lines.len(), 4);
     let status = server.run(&["status"]).expect_code(0);
-    assert!(status.out.contains("held (a test), 2 waiting"), "{}", status.out);
+    assert!(status.out.contains("held by admin: a test, 2 waiting"), "{}", status.out);
 }
 
 #[test]
