@@ -160,7 +160,11 @@ impl StateMachineTest for CoreTest {
                 test.talk.crash();
                 test.input(Input::Restarted);
             }
-            Step::SnapshotAndRestore => test.talk.snapshot(),
+            Step::SnapshotAndRestore => {
+                test.talk.snapshot();
+                // Progress is not kept: a restored core knows of none.
+                test.percent = None;
+            }
             Step::Pass(seconds) => {
                 test.talk.now = test.talk.now.after(std::time::Duration::from_secs(seconds));
             }

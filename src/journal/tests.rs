@@ -294,7 +294,7 @@ async fn the_history_is_searched_by_state_owner_text_and_time() {
     let renamed = JobRow { json: json!({"name": "turned"}).to_string(), ..renamed };
     journal.commit(Batch { jobs: vec![renamed], ..Batch::default() }).await.unwrap();
     assert_eq!(names(&journal, text("phi")).await, ["turned"]);
-    assert_eq!(journal.job(3).await.unwrap().unwrap(), r#"{"name":"turned"}"#);
+    assert_eq!(journal.job(3).await.unwrap().unwrap().json, r#"{"name":"turned"}"#);
     assert_eq!(journal.job(5).await.unwrap(), None);
 }
 

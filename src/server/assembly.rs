@@ -1,13 +1,7 @@
 //! Starting and stopping: each room gets what it needs, in an order that leaves nothing behind when a
 //! later step fails.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use beamq_machines::{
     CommandErrorPolicy, Policy, QueuePolicy, Timestamp,
@@ -137,9 +131,8 @@ fn look_for_interpreter(config: &Config) -> Result<(), ServeError> {
     let found = if interpreter.components().count() > 1 {
         interpreter.is_file()
     } else {
-        std::env::var_os("PATH").is_some_and(|path| {
-            std::env::split_paths(&path).any(|folder| folder.join(interpreter).is_file())
-        })
+        std::env::var_os("PATH")
+            .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(interpreter).is_file()))
     };
     if found { Ok(()) } else { Err(ServeError::NoInterpreter { interpreter: interpreter.clone() }) }
 }

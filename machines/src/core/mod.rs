@@ -558,14 +558,12 @@ impl Core {
 
     /// After every input: the next job starts if it may.
     fn start_next(&mut self, at: Timestamp, outcome: &mut Outcome) {
-        if self.closing {
-            return;
-        }
         if !matches!(self.kept.queue.state(), queue::State::Idle {} | queue::State::Between {}) {
             return;
         }
         self.expire_overdue(at, outcome);
-        let next = self.kept.queue.order.iter().copied().find(|id| self.may_start(*id, at));
+        let waiting = self.kept.queue.order.iter().copied();
+        let next = waiting.filter(|_| !self.closing).find(|id| self.may_start(*id, at));
         match next {
             Some(id) => {
                 self.progress = Progress::default();

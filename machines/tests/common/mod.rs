@@ -10,6 +10,7 @@
 //! > crash                             the facts so far, through JSON, into a fresh core
 //! > snapshot                          the core through its snapshot
 //! > restarted
+//! > closing abort                     the server is being stopped
 //! ```
 //!
 //! `BEAMQ_BLESS=1 cargo test -p beamq-machines -- --test-threads 1` writes what happened into the source

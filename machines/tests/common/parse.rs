@@ -29,6 +29,8 @@ pub fn step(talk: &mut Conversation, line: &str) -> Vec<String> {
             return Vec::new();
         }
         ["restarted"] => Input::Restarted,
+        ["closing"] => Input::Closing { abort_active: false },
+        ["closing", "abort"] => Input::Closing { abort_active: true },
         ["engine", "available"] => Input::EngineAvailable(Ok(())),
         ["engine", "unavailable", ref why @ ..] => Input::EngineAvailable(Err(why.join(" "))),
         ["engine", id, ref notice @ ..] => Input::Engine(job(id), engine_notice(notice)),
