@@ -201,8 +201,8 @@ impl Live {
         let Some((_, bar)) = &self.bar else { return };
         let name = self.jobs.get(id).map(|shown| shown.name.clone()).unwrap_or_default();
         let template = match progress.percent {
-            Some(_) => "{prefix} [{bar:24}] {elapsed} {msg}",
-            None => "{spinner} {prefix} {elapsed} {msg}",
+            Some(_) => "{prefix} [{bar:24}] {pos:>3} % {elapsed} {wide_msg}",
+            None => "{spinner} {prefix} {elapsed} {wide_msg}",
         };
         // The templates are constants; one that did not parse would leave the default look.
         bar.set_style(
@@ -210,7 +210,9 @@ impl Live {
         );
         bar.set_prefix(format!("{id} {} {}", render::cell(&name, 24), state.words()));
         bar.set_position(u64::from(hundredths(progress.percent)));
-        let job = Job { progress: Some(progress.clone()), ..Job::default() };
+        // The bar itself shows the percentage.
+        let progress = Progress { percent: None, ..progress.clone() };
+        let job = Job { progress: Some(progress), ..Job::default() };
         bar.set_message(render::whereabouts(&job));
     }
 

@@ -230,6 +230,30 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_names_every_command_every_flag_and_every_exit_code() {
+        let documentation = include_str!("../../docs/command-line.md");
+        let mut open = vec![CommandLine::command()];
+        while let Some(command) = open.pop() {
+            for argument in command.get_arguments().filter_map(|argument| argument.get_long()) {
+                let flag = format!("--{argument}");
+                assert!(documentation.contains(&flag), "{}: {flag}", command.get_name());
+            }
+            for inner in command.get_subcommands() {
+                assert!(
+                    documentation.contains(&format!("`{}", inner.get_name()))
+                        || documentation.contains(&format!(" {}", inner.get_name())),
+                    "{}",
+                    inner.get_name()
+                );
+                open.push(inner.clone());
+            }
+        }
+        for code in ["0", "1", "2", "3", "4", "5", "6", "70"] {
+            assert!(documentation.contains(&format!("| {code} |")), "{code}");
+        }
+    }
+
+    #[test]
     fn commands_of_later_versions_are_not_promised() {
         let help = CommandLine::command().render_long_help().to_string();
         for word in ["dry-run", "  check", "  call", "  schema", "  commands"] {

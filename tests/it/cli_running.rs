@@ -153,3 +153,40 @@ fn the_history_is_searched_and_paged() {
     assert!(table.contains("ZeroDivisionError") && table.contains("owner"), "{table}");
     server.run(&["history", "--state", "sleeping"]).expect_code(2);
 }
+
+#[test]
+fn after_a_crash_the_queue_is_there_the_job_is_interrupted_and_nothing_runs_unasked() {
+    let mut server = Server::start();
+    let running = server.submit(ENDLESS);
+    let waiting = [server.submit("print('a')\n"), server.submit("print('b')\n")];
+    server.run(&["queue", "move", &waiting[1], "--front"]).expect_code(0);
+    server.until_state(&running, "running");
+    let (order, revision) = (server.order(), server.revision());
+    let mut watch =
+        Process::spawn(server.command(&["watch", &running]).stdout(Stdio::null()).stderr(Stdio::piped()));
+    crate::support::until("somebody watches", || server.json(&["status"])["clients"] == 2);
+
+    server.crash_and_restart();
+    assert_eq!(watch.wait().code(), Some(3), "{}", watch.complaint());
+    assert_eq!(server.state(&running), "interrupted");
+    assert_eq!(server.order(), order);
+    assert!(server.revision() >= revision);
+    assert_eq!(server.json(&["queue", "list"])["state"], "held");
+    server.run(&["watch", &running]).expect_code(1);
+    server.run(&["queue", "release"]).expect_code(0);
+    server.until_state(&waiting[0], "succeeded");
+    server.until_state(&waiting[1], "succeeded");
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_does_no_harm() {
+    let server = Server::start();
+    let id = server.submit("for n in range(20000): print('line', n)\n");
+    server.run(&["watch", &id]).expect_code(0);
+    let mut output =
+        Process::spawn(server.command(&["output", &id]).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let first = output.first_line();
+    assert_eq!(first, "line 0");
+    assert_eq!(output.wait().code(), Some(0));
+    assert_eq!(output.complaint(), "");
+}

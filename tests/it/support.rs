@@ -97,6 +97,13 @@ impl Process {
         receiver
     }
 
+    /// The first line of standard output; the rest is not read.
+    pub fn first_line(&mut self) -> String {
+        let mut line = String::new();
+        BufReader::new(self.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
     /// Standard error, once the process has ended.
     pub fn complaint(&mut self) -> String {
         let mut text = String::new();
@@ -157,23 +164,15 @@ impl Server {
     pub fn start_with(configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("beamq.yaml"), configuration).unwrap();
-        let mut process = Process::spawn(
-            serve(&folder.path().join("data"))
-                .arg("--config")
-                .arg(folder.path().join("beamq.yaml"))
-                .stdout(Stdio::piped())
-                .stderr(fs::File::create(folder.path().join("log")).unwrap()),
-        );
-        let ready = process.lines().recv_timeout(DEADLINE);
-        let log = || fs::read_to_string(folder.path().join("log")).unwrap();
-        let ready = ready.unwrap_or_else(|_| panic!("the server is not ready:\n{}", log()));
-        let ready: Value = serde_json::from_str(&ready).expect(&ready);
-        Self { process, ready: ready["ready"].clone(), folder }
+        let (process, ready) = start_in(folder.path());
+        Self { process, folder, ready }
     }
 
-    /// The folder of the test, with the data directory in it.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Ends the server without a warning, as a power cut would, and starts it again.
+    pub fn crash_and_restart(&mut self) {
+        self.process.signal(Signal::SIGKILL);
+        self.process.wait();
+        (self.process, self.ready) = start_in(self.folder.path());
     }
 
     pub fn data(&self) -> PathBuf {
@@ -246,6 +245,22 @@ impl Server {
         self.process.signal(Signal::SIGTERM);
         self.process.wait().code()
     }
+}
+
+fn start_in(folder: &Path) -> (Process, Value) {
+    let log = folder.join("log");
+    let mut process = Process::spawn(
+        serve(&folder.join("data"))
+            .arg("--config")
+            .arg(folder.join("beamq.yaml"))
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&log).unwrap()),
+    );
+    let ready = process.lines().recv_timeout(DEADLINE);
+    let ready =
+        ready.unwrap_or_else(|_| panic!("the server is not ready:\n{}", fs::read_to_string(&log).unwrap()));
+    let ready: Value = serde_json::from_str(&ready).expect(&ready);
+    (process, ready["ready"].clone())
 }
 
 /// `beamq serve` for a data directory, on a free port.
