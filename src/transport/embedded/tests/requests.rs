@@ -43,6 +43,7 @@ async fn what_comes_before_the_subscription_is_kept_for_it_in_order() {
     for number in 0..50 {
         client.request("/temp-queue/a", &number.to_string(), "echo").await;
     }
+    world.until("all replies to be handed over", |sessions| sessions.answered == 50).await;
     client.send(build::Subscribe::new("late", "/temp-queue/a")).await;
     for number in 0..50 {
         assert_eq!(client.next().await.get("correlation-id"), Some(number.to_string().as_str()));
