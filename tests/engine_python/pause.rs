@@ -115,6 +115,9 @@ async fn a_pause_at_a_point_waits_for_the_point() {
     );
     engine.until_printed("up").await;
     engine.call(EngineCall::Pause(engine.job(), PauseLevel::Point));
+    // Calls are taken in order, so once the skip is answered the pause is known.
+    engine.call(EngineCall::Skip(engine.job()));
+    engine.until(|told| told.skipped == [None]).await;
     let go = engine.folder.path().join("jobs").join(engine.job().to_string()).join("go");
     std::fs::write(go, "").unwrap();
     engine.until(|told| !told.paused.is_empty()).await;

@@ -8,4 +8,5 @@ mod cli_queue;
 mod cli_running;
 mod cli_submitting;
 mod client_library;
+mod documents;
 mod support;

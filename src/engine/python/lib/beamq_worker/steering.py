@@ -34,9 +34,9 @@ POLL_COUNTS_FOR = 1.0
 # No wait trusts a single wake-up for longer than this, in seconds.
 LONGEST_SLICE = 2.0
 
-# Python 3.10 compiles `while True: pass` into one instruction that never begins a line again. There, so
+# Older versions compile `while True: pass` into one instruction that never begins a line again. There, so
 # many instructions without a new line count as one.
-LOOPS_WITHOUT_LINES = sys.version_info[:2] == (3, 10)
+LOOPS_WITHOUT_LINES = sys.version_info[:2] < (3, 12)
 LONGEST_LINE = 2000
 
 IDLE, RUNNING, OVER, FORKED = "idle", "running", "over", "forked"
