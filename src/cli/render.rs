@@ -194,17 +194,30 @@ fn traceback(report: &Report, terminal: &Terminal) -> Vec<String> {
 /// How many lines of output a report on the terminal repeats; all of them are in `beamq output`.
 const LAST_LINES: usize = 5;
 
-/// The traceback that Python prints at the end says nothing that the report has not said already.
 fn last_output(report: &Report, terminal: &Terminal) -> Vec<String> {
-    let tail = &report.output_tail;
-    let traceback = tail.iter().rposition(|line| line.starts_with("Traceback (most recent call last)"));
-    let end = traceback.unwrap_or(tail.len());
-    let last: Vec<_> = tail.iter().take(end).skip(end.saturating_sub(LAST_LINES)).collect();
+    let lines = without_traceback(report);
+    let last: Vec<_> = lines.iter().skip(lines.len().saturating_sub(LAST_LINES)).collect();
     if last.is_empty() {
         return Vec::new();
     }
-    let line = |text: &String| format!("    {}", terminal.tone(Tone::Faint, &terminal.foreign(text)));
+    let line = |text: &&String| format!("    {}", terminal.tone(Tone::Faint, &terminal.foreign(text)));
     std::iter::once("  last output".to_owned()).chain(last.into_iter().map(line)).collect()
+}
+
+/// The last output without Python's traceback, which says nothing that the report has not said already. It
+/// need not be at the very end: the order between the two streams is not certain.
+fn without_traceback(report: &Report) -> Vec<&String> {
+    let tail = &report.output_tail;
+    let all = || tail.iter().collect();
+    let Some(begin) = tail.iter().rposition(|line| line.starts_with("Traceback (most recent call last)"))
+    else {
+        return all();
+    };
+    let is_end = |line: &String| !line.starts_with(' ') && line.contains(&report.error_type);
+    match tail.iter().skip(begin + 1).position(is_end) {
+        Some(length) => tail.iter().take(begin).chain(tail.iter().skip(begin + length + 2)).collect(),
+        None => all(),
+    }
 }
 
 fn process_end(report: &Report) -> Option<String> {
@@ -327,9 +340,12 @@ mod tests {
             line: Some(12),
             text: Some("    return temprature * 2".into()),
             traceback: vec![frame(20, "<module>", "double()"), frame(12, "double", "return temprature * 2")],
-            output_tail: (1..=7)
+            output_tail: (1..=6)
                 .map(|n| format!("point {n}"))
-                .chain(["Traceback (most recent call last):".into(), "NameError: …".into()])
+                .chain(
+                    ["Traceback (most recent call last):", "  File", "NameError: …", "point 7"]
+                        .map(Into::into),
+                )
                 .collect(),
             exit_code: Some(1),
             hint: Some("did you mean 'temperature'?".into()),

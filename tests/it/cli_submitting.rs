@@ -168,6 +168,15 @@ fn a_script_that_is_not_utf_8_is_refused_with_the_byte() {
 }
 
 #[test]
+fn a_script_that_is_too_large_is_refused_and_the_limit_is_named() {
+    let server = Server::start();
+    let script = server.script("large.py", "#".repeat(17 << 20));
+    let refused = server.run(&["submit", &script]).expect_code(1);
+    assert!(refused.err.contains("16777216"), "{}", refused.err);
+    server.run(&["status"]).expect_code(0);
+}
+
+#[test]
 fn a_syntax_error_is_accepted_with_a_finding_and_fails_when_it_runs() {
     let server = Server::start();
     let script = server.script("broken.py", "x = 1\nif x\n    print(x)\n");
