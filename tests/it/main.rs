@@ -1,0 +1,7 @@
+//! End-to-end tests: the real server process, real CPython, and clients as anybody would write them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::large_futures, reason = "a test's future lives once")]
+
+mod harness;
+
+mod abort;
