@@ -16,12 +16,20 @@ import signal
 import sys
 import time
 from _thread import allocate_lock, get_ident
+from opcode import opmap
 
 import beamq
 
 from .channel import MAIN_THREAD, cut, plain, safe_text
 
 SIGNAL = signal.SIGURG
+JUMPS_BACK = frozenset(
+    opmap[name] for name in ("JUMP_BACKWARD", "JUMP_ABSOLUTE") if name in opmap
+)
+# CPython 3.11 handles signals after a jump back and looks for the handlers of what they raise at the
+# instruction before its target. When `while True: pass` is the first statement of a `try`, that
+# instruction is the `try` itself, which its own `except` and `finally` do not cover.
+HANDLERS_MISS_LOOPS = sys.version_info[:2] == (3, 11)
 original_sleep = time.sleep
 
 # Sleeps shorter than this are left alone: nobody can press pause in them.
@@ -32,6 +40,17 @@ POLL_COUNTS_FOR = 1.0
 LONGEST_SLICE = 2.0
 
 IDLE, RUNNING, OVER, FORKED = "idle", "running", "over", "forked"
+
+
+def spins(frame):
+    """Whether the frame is in a loop of a single instruction, as `while True: pass` in one line is.
+
+    CPython 3.10 and 3.11 report no new line there, however often it goes round; only the tracing of
+    instructions stops it.
+    """
+    if frame is None or not 0 <= frame.f_lasti < len(frame.f_code.co_code):
+        return False
+    return sys.version_info[:2] in ((3, 10), (3, 11)) and frame.f_code.co_code[frame.f_lasti] in JUMPS_BACK
 
 
 class Wait:
@@ -169,13 +188,16 @@ class Steering:
         if self.phase != RUNNING:
             return
         if self.abort and self._abort_is_due():
-            self._raise_abort()
+            if HANDLERS_MISS_LOOPS and spins(frame):
+                self._trace_on(frame)
+            else:
+                self._raise_abort()
         self._wake()
         if self._paused or self.black_box:
             return
         if self._pause in ("line", "now"):
             self._trace_on(frame)
-        elif self._tracing:
+        elif self._tracing and not self.abort:
             self._trace_off()
 
     def _abort_is_due(self):
@@ -205,6 +227,8 @@ class Steering:
         if not self._tracing:
             self._script_tracer = sys.gettrace()
             self._tracing = True
+        if spins(frame) and frame.f_code.co_filename == self.script_file:
+            frame.f_trace_opcodes = True
         while frame is not None:
             if frame.f_code.co_filename == self.script_file:
                 frame.f_trace = self._trace_line
@@ -218,14 +242,19 @@ class Steering:
             sys.settrace(self._script_tracer)
             for frame in self._traced_frames:
                 frame.f_trace = None
+                frame.f_trace_opcodes = False
             self._traced_frames = []
 
     def _trace_call(self, frame, _event, _argument):
         return self._trace_line if frame.f_code.co_filename == self.script_file else None
 
     def _trace_line(self, frame, event, _argument):
-        if event == "line" and self._pause in ("line", "now"):
-            self._pause_here(frame.f_lineno)
+        if event in ("line", "opcode"):
+            if self.abort and self._abort_is_due():
+                self._trace_off()
+                self._raise_abort()
+            if self._pause in ("line", "now"):
+                self._pause_here(frame.f_lineno)
         return self._trace_line if self._tracing else None
 
     def _pause_here(self, line):
