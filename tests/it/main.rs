@@ -5,3 +5,5 @@
 mod harness;
 
 mod abort;
+mod queue;
+mod steering;
