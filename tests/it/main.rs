@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::large_futures, reason = "a test's future lives once")]
 
-mod harness;
-
 mod abort;
+mod crash;
+mod harness;
+mod output;
 mod queue;
+mod reports;
 mod steering;
