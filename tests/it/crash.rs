@@ -178,12 +178,7 @@ async fn r39_a_stop_waits_for_the_active_job_takes_no_new_ones_and_keeps_the_que
     user.line(&id, "group").await;
     let token = server.token.clone();
     server.signal(Signal::SIGTERM);
-    user.event("the queue that stops", 0, |event| {
-        event["method"] == "event.queue"
-            && event["params"]["state"] != "busy"
-            && event["params"]["state"] != "idle"
-    })
-    .await;
+    user.event("the word that the server stops", 0, |event| event["params"]["notice"] == "stopping").await;
     std::fs::write(&gate, "").unwrap();
     let (status, home) = server.ended().await;
     assert_eq!(status.code(), Some(0), "{}", home.log());

@@ -3,9 +3,11 @@
 #![allow(clippy::large_futures, reason = "a test's future lives once")]
 
 mod abort;
+mod access;
 mod crash;
 mod harness;
 mod output;
 mod queue;
 mod reports;
+mod startup;
 mod steering;
