@@ -4,10 +4,13 @@
 
 mod abort;
 mod access;
+mod bad_input;
 mod crash;
+mod crowd;
 mod harness;
 mod output;
 mod queue;
+mod raw;
 mod reports;
 mod startup;
 mod steering;

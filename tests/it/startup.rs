@@ -43,10 +43,7 @@ async fn bad_start_on_an_address_that_others_can_reach() {
         let home = Home::new(&format!("transports: {{embedded: {{stomp: \"{address}\"}}}}\n"));
         let (code, said) = refused(&home, |_| {}).await;
         assert_eq!(code, 2, "{said}");
-        assert!(
-            said.contains(address) && said.contains("reachable from other machines"),
-            "{said}"
-        );
+        assert!(said.contains(address) && said.contains("reachable from other machines"), "{said}");
     }
 }
 
