@@ -87,7 +87,12 @@ impl Dispatcher {
         let role = self.login_of(session).map(|actor| actor.role);
         let allowed = call.request.and_then(|request| {
             self.check_key(session, call.key.as_deref(), &request)?;
-            request.check_role(role)?;
+            request.check_role(role).inspect_err(|error| {
+                // Who tries what their role does not allow is of interest to those who gave the role.
+                if role.is_some() {
+                    self.audit(session, request.method().name(), error.kind().name(), None, None);
+                }
+            })?;
             Ok(request)
         });
         match allowed {

@@ -574,8 +574,26 @@ impl Dispatcher {
     fn begin_to_close(&mut self) {
         let at_most = Instant::now() + self.settings.shutdown_at_most;
         self.closing = Some(Closing { at_most });
-        tracing::info!(active = ?self.core.queue().active, "stopping");
+        let active = self.core.queue().active;
+        tracing::info!(?active, "stopping");
+        self.announce_stop(active);
         self.turn(Input::Closing { abort_active: self.settings.shutdown_aborts });
+    }
+
+    /// Clients would otherwise learn of the stop only when their connections end.
+    fn announce_stop(&mut self, active: Option<JobId>) {
+        let text = match active {
+            Some(id) if self.settings.shutdown_aborts => {
+                format!("the server is being stopped: job {id} is aborted, the queue is kept")
+            }
+            Some(id) => format!(
+                "the server is being stopped: it waits up to {} s for job {id}; the queue is kept",
+                self.settings.shutdown_at_most.as_secs()
+            ),
+            None => "the server is being stopped; the queue is kept".to_owned(),
+        };
+        let event = NoticeEvent { notice: "stopping".into(), text, job: active, minutes: None };
+        self.announce(EventBody::Notice(event), Self::now());
     }
 
     fn finished(&self) -> bool {

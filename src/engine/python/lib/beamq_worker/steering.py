@@ -17,12 +17,20 @@ import sys
 import threading
 import time
 from _thread import allocate_lock, get_ident
+from opcode import opmap
 
 import beamq
 
 from .channel import MAIN_THREAD, cut, plain, safe_text
 
 SIGNAL = signal.SIGURG
+JUMPS_BACK = frozenset(
+    opmap[name] for name in ("JUMP_BACKWARD", "JUMP_ABSOLUTE") if name in opmap
+)
+# CPython 3.11 handles signals after a jump back and looks for the handlers of what they raise at the
+# instruction before its target. When `while True: pass` is the first statement of a `try`, that
+# instruction is the `try` itself, which its own `except` and `finally` do not cover.
+HANDLERS_MISS_LOOPS = sys.version_info[:2] == (3, 11)
 original_sleep = time.sleep
 
 END_OF_THREADS = threading._shutdown.__code__
@@ -34,12 +42,18 @@ POLL_COUNTS_FOR = 1.0
 # No wait trusts a single wake-up for longer than this, in seconds.
 LONGEST_SLICE = 2.0
 
-# Older versions compile `while True: pass` into one instruction that never begins a line again. There, so
-# many instructions without a new line count as one.
-LOOPS_WITHOUT_LINES = sys.version_info[:2] < (3, 12)
-LONGEST_LINE = 2000
-
 IDLE, RUNNING, OVER, FORKED = "idle", "running", "over", "forked"
+
+
+def spins(frame):
+    """Whether the frame is in a loop of a single instruction, as `while True: pass` in one line is.
+
+    CPython 3.10 and 3.11 report no new line there, however often it goes round; only the tracing of
+    instructions stops it.
+    """
+    if frame is None or not 0 <= frame.f_lasti < len(frame.f_code.co_code):
+        return False
+    return sys.version_info[:2] in ((3, 10), (3, 11)) and frame.f_code.co_code[frame.f_lasti] in JUMPS_BACK
 
 
 class Wait:
@@ -94,7 +108,6 @@ class Steering:
         self._last_poll = float("-inf")
         self._skip_poll_until = None
         self._tracing = False
-        self._opcodes = 0
         self._traced_frames = []
         self._script_tracer = None
         self._question = None
@@ -194,13 +207,16 @@ class Steering:
         if self.phase != RUNNING:
             return
         if self.abort and self._abort_is_due():
-            self._raise_abort()
+            if HANDLERS_MISS_LOOPS and spins(frame):
+                self._trace_on(frame)
+            else:
+                self._raise_abort()
         self._wake()
         if self._paused or self.black_box:
             return
         if self._pause in ("line", "now"):
             self._trace_on(frame)
-        elif self._tracing:
+        elif self._tracing and not self.abort:
             self._trace_off()
 
     def _abort_is_due(self):
@@ -230,11 +246,11 @@ class Steering:
         if not self._tracing:
             self._script_tracer = sys.gettrace()
             self._tracing = True
-            self._opcodes = 0
+        if spins(frame) and frame.f_code.co_filename == self.script_file:
+            frame.f_trace_opcodes = True
         while frame is not None:
             if frame.f_code.co_filename == self.script_file:
                 frame.f_trace = self._trace_line
-                frame.f_trace_opcodes = LOOPS_WITHOUT_LINES
                 self._traced_frames.append(frame)
             frame = frame.f_back
         sys.settrace(self._trace_call)
@@ -252,11 +268,11 @@ class Steering:
         return self._trace_line if frame.f_code.co_filename == self.script_file else None
 
     def _trace_line(self, frame, event, _argument):
-        if event == "line" and self._pause in ("line", "now"):
-            self._pause_here(frame.f_lineno)
-        elif event == "opcode" and self._pause in ("line", "now"):
-            self._opcodes += 1
-            if self._opcodes > LONGEST_LINE:
+        if event in ("line", "opcode"):
+            if self.abort and self._abort_is_due():
+                self._trace_off()
+                self._raise_abort()
+            if self._pause in ("line", "now"):
                 self._pause_here(frame.f_lineno)
         return self._trace_line if self._tracing else None
 
