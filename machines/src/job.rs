@@ -185,19 +185,33 @@ impl Job {
         }
     }
 
-    fn set_waiting_timers(&self, context: &mut Turn) {
-        for (timer, time) in [
+    /// The timers of a waiting job, with their times: those that run are known from its description.
+    fn waiting_timers(&self) -> [(Timer, Option<Timestamp>); 2] {
+        [
             (Timer::JobNotBefore(self.id), self.spec.not_before),
             (Timer::JobDeadline(self.id), self.spec.deadline),
-        ] {
-            context.want(match time {
-                Some(time) => Effect::SetTimer { timer, due: Due::At(time) },
-                None => Effect::CancelTimer(timer),
-            });
+        ]
+    }
+
+    fn set_waiting_timers(&self, context: &mut Turn) {
+        for (timer, time) in self.waiting_timers() {
+            if let Some(time) = time {
+                context.want(Effect::SetTimer { timer, due: Due::At(time) });
+            }
         }
     }
 
-    fn ask_to_abort(&mut self, why: Option<String>, cause: AbortCause) -> Outcome<State> {
+    fn cancel_waiting_timers(&self, context: &mut Turn) {
+        for (timer, time) in self.waiting_timers() {
+            if time.is_some() {
+                context.want(Effect::CancelTimer(timer));
+            }
+        }
+    }
+
+    fn ask_to_abort(&mut self, why: Option<String>, cause: AbortCause, at: Timestamp) -> Outcome<State> {
+        // An abort ends the standing still: `finally` blocks run from now on.
+        self.go_on(at);
         self.abort_why = why;
         Transition(State::asked(cause))
     }
@@ -214,6 +228,19 @@ impl Job {
             not_pausable: true,
         });
         Handled
+    }
+
+    /// The pause was taken back while the script was already stopping: it goes on.
+    fn undo_pause(&self, context: &mut Turn) -> Outcome<State> {
+        self.order(context, EngineOrder::Resume);
+        Handled
+    }
+
+    fn note_skip(&self, what: Option<&str>, context: &mut Turn) {
+        if what.is_none() {
+            let notice = Notice::NothingToSkip { job: self.id };
+            context.want(Effect::Announce(Announcement::Notice(notice)));
+        }
     }
 
     fn end(&mut self, report: &Arc<Report>, at: Timestamp) {
@@ -255,7 +282,10 @@ impl Job {
     fn queued(&mut self, context: &mut Turn, event: &JobEvent) -> Outcome<State> {
         match event {
             JobEvent::HoldAsked => Transition(State::held()),
-            JobEvent::StartOrdered => Transition(State::starting()),
+            JobEvent::StartOrdered => {
+                self.order(context, EngineOrder::Start);
+                Transition(State::starting())
+            }
             JobEvent::ReleaseAsked => refuse(context, "queued", event, "the job is not held", ""),
             _ => Super,
         }
@@ -280,8 +310,7 @@ impl Job {
 
     #[action]
     fn stop_watching_the_clock(&mut self, context: &mut Turn) {
-        context.want(Effect::CancelTimer(Timer::JobNotBefore(self.id)));
-        context.want(Effect::CancelTimer(Timer::JobDeadline(self.id)));
+        self.cancel_waiting_timers(context);
     }
 
     /// On the queue.
@@ -289,6 +318,7 @@ impl Job {
     fn waiting(&mut self, context: &mut Turn, event: &JobEvent) -> Outcome<State> {
         match event {
             JobEvent::Edited { spec } => {
+                self.cancel_waiting_timers(context);
                 self.spec = Arc::clone(spec);
                 self.set_waiting_timers(context);
                 self.announce(context);
@@ -317,13 +347,9 @@ impl Job {
         }
     }
 
-    #[action]
-    fn tell_engine_to_start(&mut self, context: &mut Turn) {
-        self.order(context, EngineOrder::Start);
-    }
-
-    /// Handed to the engine; its first line has not run.
-    #[state(superstate = "live", entry_action = "tell_engine_to_start")]
+    /// Handed to the engine; its first line has not run. Entered again when a pause is taken back early,
+    /// so that the order to start belongs to the event and not to the entry.
+    #[state(superstate = "live")]
     fn starting(&mut self, context: &mut Turn, event: &JobEvent) -> Outcome<State> {
         match event {
             JobEvent::Started => {
@@ -331,9 +357,12 @@ impl Job {
                 Transition(State::running())
             }
             JobEvent::PauseAsked { level } => self.ask_to_pause(*level, context, "starting"),
+            JobEvent::Paused { .. } => self.undo_pause(context),
             JobEvent::SkipAsked => {
                 refuse(context, "starting", event, "the script has not started", "wait a moment, or abort it")
             }
+            JobEvent::PauseCancelled => refuse(context, "starting", event, "no pause is pending", ""),
+            JobEvent::ResumeAsked => refuse(context, "starting", event, "the job is not paused", ""),
             _ => Super,
         }
     }
@@ -351,11 +380,7 @@ impl Job {
                 "abort it, or let it finish",
             ),
             JobEvent::SkipAsked => Transition(State::skipping()),
-            // The pause was taken back while the script was already stopping: let it go on.
-            JobEvent::Paused { .. } => {
-                self.order(context, EngineOrder::Resume);
-                Handled
-            }
+            JobEvent::Paused { .. } => self.undo_pause(context),
             JobEvent::PauseCancelled => refuse(context, "running", event, "no pause is pending", ""),
             JobEvent::ResumeAsked => refuse(context, "running", event, "the job is not paused", ""),
             _ => Super,
@@ -371,7 +396,7 @@ impl Job {
     #[state(superstate = "active", entry_action = "tell_engine_to_pause")]
     fn pausing(&mut self, level: &PauseLevel, context: &mut Turn, event: &JobEvent) -> Outcome<State> {
         match event {
-            JobEvent::Started => {
+            JobEvent::Started if self.started_at.is_none() => {
                 self.note_start(context);
                 Handled
             }
@@ -389,7 +414,7 @@ impl Job {
             JobEvent::PauseAsked { level } => Transition(State::pausing(*level)),
             JobEvent::PauseCancelled => {
                 self.order(context, EngineOrder::CancelPause);
-                Transition(State::running())
+                Transition(if self.started_at.is_some() { State::running() } else { State::starting() })
             }
             JobEvent::ResumeAsked => refuse(
                 context,
@@ -465,14 +490,12 @@ impl Job {
     fn skipping(&mut self, context: &mut Turn, event: &JobEvent) -> Outcome<State> {
         match event {
             JobEvent::Skipped { what } => {
-                if what.is_none() {
-                    let notice = Notice::NothingToSkip { job: self.id };
-                    context.want(Effect::Announce(Announcement::Notice(notice)));
-                }
+                self.note_skip(what.as_deref(), context);
                 Transition(State::running())
             }
             JobEvent::PauseAsked { level } => self.ask_to_pause(*level, context, "skipping"),
             JobEvent::SkipAsked => refuse(context, "skipping", event, "a skip is already under way", ""),
+            JobEvent::Paused { .. } => self.undo_pause(context),
             _ => Super,
         }
     }
@@ -483,6 +506,11 @@ impl Job {
         match event {
             JobEvent::PauseCancelled | JobEvent::ResumeAsked => {
                 refuse(context, "running", event, "the job is not paused and no pause is pending", "")
+            }
+            // A pause was asked during the skip, and perhaps taken back since.
+            JobEvent::Skipped { what } => {
+                self.note_skip(what.as_deref(), context);
+                Handled
             }
             _ => Super,
         }
@@ -498,8 +526,8 @@ impl Job {
     #[superstate(exit_action = "forget_timers")]
     fn live(&mut self, context: &mut Turn, event: &JobEvent) -> Outcome<State> {
         match event {
-            JobEvent::AbortAsked { why } => self.ask_to_abort(why.clone(), AbortCause::Asked),
-            JobEvent::TimedOut => self.ask_to_abort(None, AbortCause::TimedOut),
+            JobEvent::AbortAsked { why } => self.ask_to_abort(why.clone(), AbortCause::Asked, context.at),
+            JobEvent::TimedOut => self.ask_to_abort(None, AbortCause::TimedOut, context.at),
             JobEvent::Ended { verdict, report } => {
                 self.end(report, context.at);
                 Transition(match verdict {
@@ -608,7 +636,7 @@ impl Job {
                     AbortCause::TimedOut => State::failed(),
                 })
             }
-            JobEvent::Started => {
+            JobEvent::Started if self.started_at.is_none() => {
                 self.note_start(context);
                 Handled
             }
@@ -682,6 +710,7 @@ impl Job {
 
     fn note_start(&mut self, context: &mut Turn) {
         self.started_at = Some(context.at);
+        self.announce(context);
         let limit = self.spec.timeout_ms.map(Duration::from_millis).or(context.policy.job_timeout);
         if let Some(limit) = limit {
             context.want(Effect::SetTimer { timer: Timer::JobTimeout(self.id), due: Due::After(limit) });

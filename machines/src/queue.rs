@@ -130,7 +130,6 @@ impl Queue {
             QueueEvent::StopAsked { .. } => {
                 self.refuse(context, event, "no job is active".into(), "hold the queue instead (queue.hold)")
             }
-            QueueEvent::Settled => Handled,
             _ => Super,
         }
     }
@@ -244,7 +243,9 @@ impl Queue {
                 Some(hold) => State::held(hold.clone()),
                 None => self.open_again(),
             }),
-            QueueEvent::EngineLost { why: again } if again == why => Handled,
+            QueueEvent::EngineLost { why: again } if again == why => {
+                self.refuse(context, event, "the queue is already blocked for this reason".into(), "")
+            }
             QueueEvent::EngineLost { why } => Transition(State::blocked(why.clone(), hold.clone())),
             QueueEvent::ActiveEnded { then } => {
                 self.active = None;
@@ -295,7 +296,9 @@ impl Queue {
             QueueEvent::StopCancelled => {
                 return self.refuse(context, event, "no stop after the active job was asked for".into(), "");
             }
-            QueueEvent::EngineBack => return Handled,
+            QueueEvent::EngineBack => {
+                return self.refuse(context, event, "the engine was not lost".into(), "");
+            }
             QueueEvent::Taken { .. } | QueueEvent::ActiveEnded { .. } | QueueEvent::Settled => {
                 return self.refuse(context, event, "this does not fit the queue's state".into(), "");
             }

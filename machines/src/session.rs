@@ -261,3 +261,18 @@ impl Session {
         Self::refuse(context, "closed", event, "the session is closed: open a new one")
     }
 }
+
+impl State {
+    /// The name that clients know.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Announced {} => "announced",
+            Self::Connecting {} => "connecting",
+            Self::AwaitingLogin {} => "awaiting_login",
+            Self::Active {} => "active",
+            Self::Closing {} => "closing",
+            Self::Closed {} => "closed",
+        }
+    }
+}

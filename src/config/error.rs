@@ -105,6 +105,17 @@ impl std::error::Error for ConfigError {
 }
 
 impl ConfigError {
+    /// A stable word for this kind of error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "config_unreadable",
+            Self::NotAConfiguration { .. } => "config_not_text",
+            Self::Invalid { .. } => "config_invalid",
+            Self::PasswordFile { .. } => "config_password_file",
+        }
+    }
+
     pub(super) fn from_yaml(path: &Path, text: &str, error: &YamlError) -> Self {
         let explained = explain(error.without_snippet());
         let (place, reason) = match (tab_in_indentation(text), error.without_snippet()) {

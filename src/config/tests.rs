@@ -53,6 +53,18 @@ fn the_full_example_shows_every_key_with_its_default() {
 }
 
 #[test]
+fn the_configuration_of_the_interface_description_is_taken_as_it_is() {
+    let text = include_str!("../../tests/fixtures/config/interface.yaml");
+    let hash = crate::security::hash_password(b"secret").unwrap();
+    let config = parse(&text.replace("HASH", &format!("\"{hash}\""))).unwrap();
+    assert_eq!(config.accounts[0].user, "ibex");
+    let accounts = config.build_accounts().unwrap();
+    assert_eq!(accounts.verify_blocking("ibex", b"secret"), Some(beamq_machines::Role::Scientist));
+    assert_eq!(config.transports.activemq.on().unwrap().url.to_string(), "stomp://127.0.0.1:61613");
+    assert_eq!(config.engine.nicos.unwrap().roles.user, beamq_machines::Role::Scientist);
+}
+
+#[test]
 fn every_example_configuration_loads() {
     let mut seen = 0;
     for entry in std::fs::read_dir(repository("examples/config")).unwrap() {
@@ -222,4 +234,16 @@ fn a_file_that_cannot_be_a_configuration_is_told_in_one_line() {
     assert_eq!(load(), "F is not a configuration: it is not UTF-8 text");
     std::fs::write(&path, vec![b'#'; 2 << 20]).unwrap();
     assert_eq!(load(), "F is not a configuration: it is larger than 1 MiB");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_loader_or_its_errors_fail(
+        text in "([a-z_]{1,12}: |queue:|engine|[\\n\\t \\-\\[\\]{}&*!|>'\"%@`#,?:~0-9]|µ|\u{1F52C}|\\PC){0,40}"
+    ) {
+        if let Err(error) = parse(&text) {
+            let shown = error.to_string();
+            proptest::prop_assert!(shown.starts_with("beamq.yaml:"), "{}", shown);
+        }
+    }
 }

@@ -65,6 +65,20 @@ pub enum DataDirError {
     },
 }
 
+impl DataDirError {
+    /// A stable word for this kind of error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoPlace => "data_dir_no_place",
+            Self::NotAFolder { .. } => "data_dir_not_a_folder",
+            Self::Create { .. } | Self::NotWritable { .. } => "data_dir_not_writable",
+            Self::InUse { .. } => "data_dir_in_use",
+            Self::File { .. } => "data_dir_file",
+        }
+    }
+}
+
 /// Where and how a running server is reached: `endpoint.json`, for clients on the same machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {

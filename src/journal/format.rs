@@ -113,6 +113,16 @@ pub(super) fn set_meta(connection: &Connection, key: &str, value: i64) -> rusqli
     Ok(())
 }
 
+/// Notes a number unless a greater one is noted already.
+pub(super) fn raise_meta(connection: &Connection, key: &str, value: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = max(value, ?2)",
+        )?
+        .execute(rusqlite::params![key, value])?;
+    Ok(())
+}
+
 /// SQLite keeps integers as `i64`; numbers of this program never come near its end.
 pub(super) fn to_sql(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)

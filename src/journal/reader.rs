@@ -33,6 +33,11 @@ impl Readers {
         Self { path, idle: Mutex::default(), permits: Semaphore::new(READERS) }
     }
 
+    /// Lets go of the connections that nobody uses.
+    pub(super) fn retire(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Runs a query on a thread that may block.
     pub(super) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
@@ -190,7 +195,7 @@ pub(super) fn audit(connection: &Connection, query: &AuditQuery) -> rusqlite::Re
         .prepare_cached(
             "SELECT time_ms, user, role, client, transport, method, outcome, before_json, after_json
              FROM audit WHERE time_ms BETWEEN ?1 AND ?2 AND (?3 IS NULL OR user = ?3)
-             ORDER BY id DESC LIMIT ?4",
+             ORDER BY time_ms DESC, id DESC LIMIT ?4",
         )?
         .query_map(
             params![

@@ -3,7 +3,7 @@
 use rusqlite::{Transaction, params};
 
 use super::{
-    format::{set_meta, to_sql},
+    format::{raise_meta, to_sql},
     rows::{AuditRow, Batch, EventRow, FactRow, JobRow, OutputRow, Pruned},
 };
 use crate::engine::{OutputLine, OutputStream};
@@ -39,10 +39,9 @@ pub(super) fn write_batches<'a>(
         }
     }
     chunks.finish(transaction)?;
-    match stored.sizes.iter().map(|(seq, _)| *seq).max() {
-        Some(newest) => set_meta(transaction, "last_event_seq", to_sql(newest)),
-        None => Ok(()),
-    }
+    let newest = stored.sizes.iter().map(|(seq, _)| *seq).max();
+    // Events that waited for a full disk can come after newer ones.
+    newest.map_or(Ok(()), |seq| raise_meta(transaction, "last_event_seq", to_sql(seq)))
 }
 
 fn write_fact(transaction: &Transaction<'_>, fact: &FactRow) -> rusqlite::Result<()> {

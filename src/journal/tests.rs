@@ -138,6 +138,22 @@ async fn a_gap_in_the_facts_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn after_a_failure_everything_with_later_numbers_is_refused_until_the_hole_is_filled() {
+    let place = place();
+    let (journal, _) = Journal::open(&place.path).unwrap();
+    journal.commit(facts(1..=1)).await.unwrap();
+    // All of these are queued before the first is answered, some of them in one transaction.
+    let pipelined =
+        [2..=3, 5..=5, 6..=6, 4..=4, 6..=6, 5..=7, 9..=9].map(|range| journal.commit(facts(range)));
+    let outcomes = futures_util::future::join_all(pipelined).await;
+    let stored: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
+    assert_eq!(stored, [true, false, false, true, false, true, false]);
+    journal.close().await.unwrap();
+    let (_journal, replay) = Journal::open(&place.path).unwrap();
+    assert_eq!(replay.facts.iter().map(|(seq, ..)| *seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[tokio::test]
 async fn commits_take_effect_in_the_order_of_the_calls_whoever_polls_first() {
     let place = place();
     let (journal, _) = Journal::open(&place.path).unwrap();
@@ -278,7 +294,7 @@ async fn the_history_is_searched_by_state_owner_text_and_time() {
     let renamed = JobRow { json: json!({"name": "turned"}).to_string(), ..renamed };
     journal.commit(Batch { jobs: vec![renamed], ..Batch::default() }).await.unwrap();
     assert_eq!(names(&journal, text("phi")).await, ["turned"]);
-    assert_eq!(journal.job(3).await.unwrap().unwrap(), r#"{"name":"turned"}"#);
+    assert_eq!(journal.job(3).await.unwrap().unwrap().json, r#"{"name":"turned"}"#);
     assert_eq!(journal.job(5).await.unwrap(), None);
 }
 
@@ -328,6 +344,58 @@ async fn pruning_takes_what_is_old_with_its_output_and_leaves_what_is_not_finish
     assert_eq!(journal.output(121, 1, 10).await.unwrap().lines.len(), 5);
     journal.commit(events(4..=4)).await.unwrap();
     assert_eq!(journal.events_after(0, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn pruning_gives_the_space_back_to_the_disk() {
+    let place = place();
+    let (journal, _) = Journal::open(&place.path).unwrap();
+    let mut batch = Batch { jobs: vec![job(1, "big", "succeeded", Some(0))], ..Batch::default() };
+    batch.output.push(OutputRow { job: 1, lines: lines(1..=100_000), dropped: 0 });
+    journal.commit(batch).await.unwrap();
+    journal.close().await.unwrap();
+    let size = || std::fs::metadata(&place.path).unwrap().len();
+    let full = size();
+    assert!(full > 2 << 20, "{full}");
+    let (journal, _) = reopen(&place.path).await;
+    journal.prune(Duration::from_secs(1), 1_000_000).await.unwrap();
+    journal.close().await.unwrap();
+    assert!(size() < full / 4, "{} of {full}", size());
+}
+
+#[tokio::test]
+async fn a_clean_close_leaves_one_file() {
+    let place = place();
+    let (journal, _) = Journal::open(&place.path).unwrap();
+    journal.commit(facts(1..=10)).await.unwrap();
+    assert_eq!(journal.job(1).await.unwrap(), None);
+    journal.close().await.unwrap();
+    let (again, replay) = reopen(&place.path).await;
+    assert!(replay.clean_shutdown);
+    again.close().await.unwrap();
+    drop((journal, again));
+    let folder = place.path.parent().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while std::fs::read_dir(folder).unwrap().count() != 1 {
+        assert!(Instant::now() < deadline, "side files stay");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn pages_that_were_overwritten_are_noticed_at_the_next_start() {
+    use std::{io::Write, os::unix::fs::FileExt};
+    let place = place();
+    let (journal, _) = Journal::open(&place.path).unwrap();
+    journal.commit(facts(1..=20_000)).await.unwrap();
+    journal.close().await.unwrap();
+    let mut file = std::fs::OpenOptions::new().write(true).open(&place.path).unwrap();
+    let length = file.metadata().unwrap().len();
+    file.write_all_at(&vec![0xA5; 8192], length / 2 / 4096 * 4096).unwrap();
+    file.flush().unwrap();
+    let error = Journal::open(&place.path).unwrap_err();
+    assert_eq!(error.code(), "journal_damaged");
+    assert!(error.to_string().contains("restore it from a backup, or move "), "{error}");
 }
 
 #[tokio::test]

@@ -32,6 +32,8 @@ const LAZY_BACKLOG_BYTES: usize = 64 << 20;
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, JournalError>>;
 
+type Waiting = (Batch, Option<Answer<()>>);
+
 pub(super) enum Order {
     Commit(Batch, Option<Answer<()>>),
     Lazy(Batch),
@@ -105,7 +107,7 @@ impl Writer {
                 },
             };
             match order {
-                None => drop(self.write_group(Vec::new())),
+                None => drop(self.write_group(&[])),
                 Some(Order::Commit(batch, answer)) => {
                     put_back = self.commit_with_what_waits(batch, answer, orders);
                 }
@@ -119,7 +121,7 @@ impl Writer {
         }
         // All handles are gone without a close: nothing that was appended is thrown away, but the mark of
         // a clean shutdown stays unset.
-        self.write_group(Vec::new()).ok();
+        self.write_group(&[]).ok();
     }
 
     /// The next order, or `None` when it is time to commit what was appended lazily.
@@ -135,7 +137,7 @@ impl Writer {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Lazy(batch) => self.append(batch),
-            Order::Flush(answer) => drop(answer.send(self.write_group(Vec::new()))),
+            Order::Flush(answer) => drop(answer.send(self.write_group(&[]))),
             Order::Snapshot { seq, json, answer } => drop(answer.send(self.write_snapshot(seq, &json))),
             Order::Prune { before_ms, answer } => drop(answer.send(self.prune(before_ms))),
             #[cfg(test)]
@@ -156,21 +158,18 @@ impl Writer {
         orders: &mpsc::Receiver<Order>,
     ) -> Option<Order> {
         let mut weight = batch.weight();
-        let mut batches = vec![batch];
-        let mut answers = vec![answer];
+        let mut waiting = vec![(batch, answer)];
         let mut put_back = None;
         while weight < TRANSACTION_BYTES {
             match orders.try_recv() {
                 Ok(Order::Commit(batch, answer)) => {
                     weight += batch.weight();
-                    batches.push(batch);
-                    answers.push(answer);
+                    waiting.push((batch, answer));
                 }
-                // Kept in the order in which it came: events of one turn follow those of the turn before.
-                Ok(Order::Lazy(batch)) if !batch.needs_acknowledgement() => {
+                Ok(Order::Lazy(batch)) => {
                     weight += batch.weight();
-                    batches.push(batch);
-                    answers.push(None);
+                    // It keeps its chance of another try when this transaction fails.
+                    self.append(batch);
                 }
                 Ok(other) => {
                     put_back = Some(other);
@@ -179,14 +178,29 @@ impl Writer {
                 Err(mpsc::TryRecvError::Empty | mpsc::TryRecvError::Disconnected) => break,
             }
         }
-        let outcome = self.write_group(batches);
-        if let (Err(error), true) = (&outcome, answers.iter().any(Option::is_none)) {
-            tracing::error!(%error, "what nobody waits for could not be committed");
-        }
-        for answer in answers.into_iter().flatten() {
-            answer.send(outcome.clone()).ok();
+        let (batches, answers) = self.refuse_gaps(waiting);
+        let outcome = self.write_group(&batches);
+        for answer in answers {
+            tell(answer, outcome.clone());
         }
         put_back
+    }
+
+    /// Answers those whose facts do not follow on, and returns the others. What comes after a batch that
+    /// failed is refused here until somebody uses its numbers, so that a failure never leaves a hole.
+    fn refuse_gaps(&self, waiting: Vec<Waiting>) -> (Vec<Batch>, Vec<Option<Answer<()>>>) {
+        let mut last = self.last_fact_seq;
+        let follows_on = |(batch, answer): Waiting| match facts_after(last, &batch) {
+            Ok(new_last) => {
+                last = new_last;
+                Some((batch, answer))
+            }
+            Err(kind) => {
+                tell(answer, Err(self.refusal(kind)));
+                None
+            }
+        };
+        waiting.into_iter().filter_map(follows_on).unzip()
     }
 
     fn append(&mut self, batch: Batch) {
@@ -194,7 +208,7 @@ impl Writer {
         self.lazy.push_back(batch);
         self.lazy_due.get_or_insert_with(|| Instant::now() + LAZY_DELAY);
         if self.lazy_bytes >= TRANSACTION_BYTES && !self.lazy_trouble {
-            self.write_group(Vec::new()).ok();
+            self.write_group(&[]).ok();
         }
         while self.lazy_bytes > LAZY_BACKLOG_BYTES {
             let Some(oldest) = self.lazy.pop_front() else { break };
@@ -203,16 +217,16 @@ impl Writer {
     }
 
     /// Writes what was appended lazily and then the batches, in one transaction.
-    fn write_group(&mut self, batches: Vec<Batch>) -> Result<(), JournalError> {
+    fn write_group(&mut self, batches: &[Batch]) -> Result<(), JournalError> {
         if self.lazy.is_empty() {
             self.lazy_due = None;
             if batches.is_empty() {
                 return Ok(());
             }
-            return self.transact(&[], &batches);
+            return self.transact(&[], batches);
         }
         let lazy: Vec<Batch> = self.lazy.drain(..).collect();
-        match self.transact(&lazy, &batches) {
+        match self.transact(&lazy, batches) {
             Ok(()) => {
                 self.lazy_bytes = 0;
                 self.lazy_due = None;
@@ -228,13 +242,12 @@ impl Writer {
                     tracing::error!(%error, "output and events wait in memory");
                 }
                 // Facts need less room than output, and matter more.
-                if batches.is_empty() { Err(error) } else { self.transact(&[], &batches) }
+                if batches.is_empty() { Err(error) } else { self.transact(&[], batches) }
             }
         }
     }
 
     fn transact(&mut self, lazy: &[Batch], batches: &[Batch]) -> Result<(), JournalError> {
-        let last_fact_seq = check_order(self.last_fact_seq, batches).map_err(|kind| self.refusal(kind))?;
         let mut stored = StoredEvents::default();
         let outcome = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(
             |transaction| {
@@ -243,13 +256,15 @@ impl Writer {
             },
         );
         outcome.map_err(|error| self.failure(&error))?;
-        self.last_fact_seq = last_fact_seq;
+        let newest_fact = batches.iter().flat_map(|batch| &batch.facts).next_back();
+        self.last_fact_seq = newest_fact.map_or(self.last_fact_seq, |fact| fact.seq);
         self.keep_events(stored);
         Ok(())
     }
 
     /// Deletes the oldest events once there are too many. A failure costs space and nothing else.
-    fn keep_events(&mut self, stored: StoredEvents) {
+    fn keep_events(&mut self, mut stored: StoredEvents) {
+        stored.sizes.sort_unstable();
         self.event_bytes += stored.sizes.iter().map(|(_, size)| size).sum::<usize>();
         self.events.extend(stored.sizes);
         let too_many = self.events.len() > EVENTS_KEPT + EVENTS_TRIMMED_AT_ONCE;
@@ -299,14 +314,13 @@ impl Writer {
             self.event_bytes -= size;
         }
         if pruned == Pruned::default() {
-            let vacuumed = self.connection.execute_batch("PRAGMA incremental_vacuum(2000)");
-            vacuumed.map_err(|error| self.failure(&error))?;
+            give_back_space(&self.connection).map_err(|error| self.failure(&error))?;
         }
         Ok(pruned)
     }
 
     fn close(&mut self) -> Result<(), JournalError> {
-        self.write_group(Vec::new())?;
+        self.write_group(&[])?;
         set_meta(&self.connection, "clean_shutdown", 1).map_err(|error| self.failure(&error))?;
         // A reader that is still at work keeps the log from being emptied, which is not an error.
         self.connection
@@ -323,12 +337,18 @@ impl Writer {
     }
 }
 
-/// The number of the last fact after the batches, or the first one that does not follow on.
-///
-/// A batch that failed must not leave a hole: what comes after it is refused until its numbers are used.
-fn check_order(last: u64, batches: &[Batch]) -> Result<u64, JournalErrorKind> {
+/// Shrinks the file by up to 16 MiB of pages that are free. Each step of the statement frees one page.
+fn give_back_space(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA incremental_vacuum(4096)")?;
+    let mut steps = statement.query([])?;
+    while steps.next()?.is_some() {}
+    Ok(())
+}
+
+/// The number of the last fact after the batch, or the first one that does not follow on.
+fn facts_after(last: u64, batch: &Batch) -> Result<u64, JournalErrorKind> {
     let mut last = last;
-    for fact in batches.iter().flat_map(|batch| &batch.facts) {
+    for fact in &batch.facts {
         let expected = last + 1;
         if fact.seq != expected {
             return Err(JournalErrorKind::FactsOutOfOrder { expected, found: fact.seq });
@@ -336,4 +356,13 @@ fn check_order(last: u64, batches: &[Batch]) -> Result<u64, JournalErrorKind> {
         last = expected;
     }
     Ok(last)
+}
+
+/// Answers who waits; what nobody waits for is at least in the log.
+fn tell(answer: Option<Answer<()>>, outcome: Result<(), JournalError>) {
+    match (answer, outcome) {
+        (Some(answer), outcome) => drop(answer.send(outcome)),
+        (None, Err(error)) => tracing::error!(%error, "what nobody waits for could not be committed"),
+        (None, Ok(())) => {}
+    }
 }

@@ -406,6 +406,12 @@ impl RpcError {
         Self::new(ErrorKind::InvalidJob, message)
     }
 
+    /// The place in the queue does not exist.
+    #[must_use]
+    pub fn bad_place(reason: impl fmt::Display) -> Self {
+        Self::invalid_job(format!("place: {reason}")).with_field("place")
+    }
+
     /// Several members of a submission cannot be accepted; the first one is also shown by itself.
     #[must_use]
     pub fn invalid_job_fields(errors: Vec<FieldError>) -> Self {

@@ -82,6 +82,15 @@ macro_rules! methods {
         }
 
         impl Request {
+            /// The parameters as JSON, as a client sends them.
+            ///
+            /// # Errors
+            ///
+            /// When a batch holds a job that could not be read.
+            pub fn params(&self) -> Result<Value, serde_json::Error> {
+                match self { $(Self::$variant(params) => serde_json::to_value(params),)* }
+            }
+
             /// The method that is called.
             #[must_use]
             pub const fn method(&self) -> Method {
@@ -152,6 +161,9 @@ methods! {
     "rpc.discover" Discover(NoParams) -> Value, ANYBODY, "Serves the OpenRPC document of this interface.";
 }
 
+/// The most characters of a reason, which is kept and shown to everybody.
+const WHY_CHARACTERS: usize = 1000;
+
 impl Method {
     /// Reads the parameters of a call.
     ///
@@ -165,6 +177,14 @@ impl Method {
             Request::SubmitBatch(batch) if batch.jobs.len() > super::request::BATCH_JOBS => {
                 Err(RpcError::too_large("the batch", batch.jobs.len(), super::request::BATCH_JOBS, "jobs")
                     .with_field("jobs"))
+            }
+            Request::HoldQueue(Why { why: Some(why) }) | Request::AbortRun(Why { why: Some(why) })
+                if why.chars().count() > WHY_CHARACTERS =>
+            {
+                Err(RpcError::invalid_params("why is too long")
+                    .with_field("why")
+                    .with_value(why.as_str())
+                    .with_allowed(format!("at most {WHY_CHARACTERS} characters")))
             }
             _ => Ok(request),
         }

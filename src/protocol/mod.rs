@@ -27,3 +27,12 @@ pub use native::{Call, CallId, Decoded, decode};
 pub use reference::{JobRef, Place, PromptRef, Selection};
 pub use submission::{BatchJob, NewJob, Submission, SubmissionChanges};
 pub use time::{DurationText, Rfc3339};
+
+#[cfg(test)]
+mod documentation_tests;
+#[cfg(test)]
+mod native_tests;
+#[cfg(test)]
+mod submission_tests;
+#[cfg(test)]
+mod view_tests;

@@ -13,9 +13,11 @@ use super::{
 
 /// The largest message in bytes that is read at all. Transports have a smaller limit of their own.
 pub const MESSAGE_BYTES: usize = 64 << 20;
-/// The most values (members, items) in one message: what a message costs in memory is bounded by this and
-/// its length.
-pub const MESSAGE_VALUES: usize = 1_000_000;
+/// The most weight of one message, which bounds what it costs in memory: a value weighs 1, an object 16,
+/// about as their sizes are.
+pub const MESSAGE_WEIGHT: usize = 4_000_000;
+/// What an object weighs: its first member takes a tree node with room for eleven.
+const OBJECT_WEIGHT: usize = 16;
 /// The most calls in a batch.
 pub const BATCH_CALLS: usize = 100;
 /// The most characters of a text as an id, and of a key.
@@ -113,11 +115,11 @@ fn read_json(body: &[u8]) -> Result<Value, RpcError> {
         return Err(RpcError::too_large("the message", body.len(), MESSAGE_BYTES, "bytes"));
     }
     let text = utf8(body).map_err(|at| RpcError::parse_error(&format!("byte {at} is not UTF-8"), 0, 0))?;
-    // A value takes two bytes of text at least and some 32 in memory.
-    if text.len() > MESSAGE_VALUES {
-        let values = count_values(&text);
-        if values > MESSAGE_VALUES {
-            return Err(RpcError::too_large("the message", values, MESSAGE_VALUES, "values"));
+    // A short text cannot weigh too much, even if it were all braces.
+    if text.len() > MESSAGE_WEIGHT / OBJECT_WEIGHT {
+        let weight = weight(&text);
+        if weight > MESSAGE_WEIGHT {
+            return Err(RpcError::too_large("the message", weight, MESSAGE_WEIGHT, "values"));
         }
     }
     serde_json::from_str(&text).map_err(|error| {
@@ -127,13 +129,14 @@ fn read_json(body: &[u8]) -> Result<Value, RpcError> {
     })
 }
 
-/// Counts what begins a value, or is followed by one, outside of texts.
-fn count_values(text: &str) -> usize {
-    let mut count = 1;
+/// Weighs what begins a value, or is followed by one, outside of texts.
+fn weight(text: &str) -> usize {
+    let mut weight = 1;
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         match byte {
-            b',' | b'[' | b'{' => count += 1,
+            b',' | b'[' => weight += 1,
+            b'{' => weight += OBJECT_WEIGHT,
             b'"' => {
                 while let Some(byte) = bytes.next() {
                     match byte {
@@ -146,7 +149,7 @@ fn count_values(text: &str) -> usize {
             _ => {}
         }
     }
-    count
+    weight
 }
 
 /// The members of a call.

@@ -176,13 +176,15 @@ pub fn native_schema() -> Value {
     for method in Method::ALL {
         let name = method.name();
         let params = method.params_schema(&mut types.incoming);
+        let needed: &[&str] = if params.get("required").is_some() { &["params"] } else { &[] };
         shapes.insert(format!("{name}.params"), params.to_value());
         shapes.insert(format!("{name}.result"), method.result_schema(&mut types.outgoing).to_value());
         calls.push(json!({
             "properties": {
                 "method": {"const": name},
                 "params": {"$ref": format!("#/$defs/{name}.params")},
-            }
+            },
+            "required": needed,
         }));
     }
     let error = types.outgoing.subschema_for::<RpcError>();

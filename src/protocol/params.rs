@@ -55,8 +55,9 @@ enum Step {
 enum Fault {
     Missing(&'static str),
     Unknown { name: String, known: &'static [&'static str] },
-    WrongType { value: Value, found: String, expected: String },
-    BadValue { value: Value, expected: String },
+    WrongType { value: Option<Value>, found: &'static str, expected: String },
+    BadValue { value: Option<Value>, expected: String },
+    NoName { value: Option<Value>, found: &'static str, known: &'static [&'static str] },
     BadName { name: String, known: &'static [&'static str] },
     Other(String),
 }
@@ -95,20 +96,34 @@ impl ParamError {
             }
             Fault::WrongType { value, found, expected } => {
                 let expected = plain(&expected);
-                let error = RpcError::invalid_params(format!("{} is {found}, not {expected}", named(&path)))
-                    .with_field(path)
-                    .with_allowed(expected);
-                if value.is_number() && expected == "text" {
-                    error.with_hint(format!("write it as text: \"{value}\"")).with_value(value)
-                } else {
-                    error.with_value(value)
+                let mut error =
+                    RpcError::invalid_params(format!("{} is {found}, not {expected}", named(&path)))
+                        .with_field(path)
+                        .with_allowed(expected);
+                if let Some(number @ Value::Number(_)) = &value
+                    && expected == "text"
+                {
+                    error = error.with_hint(format!("write it as text: \"{number}\""));
                 }
+                error.data.value = value;
+                error
+            }
+            Fault::NoName { value, found, known } => {
+                let mut error = RpcError::invalid_params(format!("{} is {found}, not text", named(&path)))
+                    .with_field(path)
+                    .with_allowed(json!(known));
+                error.data.value = value;
+                error
             }
             Fault::BadValue { value, expected } => {
                 let expected = plain(&expected);
-                let shown = abbreviated(value);
-                let message = format!("{} is {shown}, which is not {expected}", named(&path));
-                bad_value(part, message).with_field(path).with_value(shown).with_allowed(expected)
+                let message = match &value {
+                    Some(value) => format!("{} is {value}, which is not {expected}", named(&path)),
+                    None => format!("{} is not {expected}", named(&path)),
+                };
+                let mut error = bad_value(part, message).with_field(path).with_allowed(expected);
+                error.data.value = value;
+                error
             }
             Fault::BadName { name, known } => {
                 let shown = abbreviated(name.as_str().into());
@@ -193,7 +208,7 @@ impl de::Error for ParamError {
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         Self::of(Fault::WrongType {
             value: shown(found),
-            found: type_name(found).to_owned(),
+            found: type_name(found),
             expected: expected.to_string(),
         })
     }
@@ -215,16 +230,15 @@ impl de::Error for ParamError {
     }
 }
 
-fn shown(found: Unexpected<'_>) -> Value {
+/// What was given, as far as it is small.
+fn shown(found: Unexpected<'_>) -> Option<Value> {
     match found {
-        Unexpected::Bool(flag) => json!(flag),
-        Unexpected::Unsigned(number) => json!(number),
-        Unexpected::Signed(number) => json!(number),
-        Unexpected::Float(number) => json!(number),
-        Unexpected::Str(text) => abbreviated(text.into()),
-        Unexpected::Seq => json!([]),
-        Unexpected::Map => json!({}),
-        _ => Value::Null,
+        Unexpected::Bool(flag) => Some(json!(flag)),
+        Unexpected::Unsigned(number) => Some(json!(number)),
+        Unexpected::Signed(number) => Some(json!(number)),
+        Unexpected::Float(number) => Some(json!(number)),
+        Unexpected::Str(text) => Some(abbreviated(text.into())),
+        _ => None,
     }
 }
 
@@ -290,23 +304,18 @@ impl<'de> de::Deserializer<'de> for Reader {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ParamError> {
-        match self.0 {
-            Value::String(name) => visitor.visit_enum(Name(name)),
-            other => {
-                // The value is not moved into the error whole: it can be large.
-                let found = match &other {
-                    Value::Bool(flag) => Unexpected::Bool(*flag),
-                    Value::Number(number) => Unexpected::Float(number.as_f64().unwrap_or(f64::NAN)),
-                    Value::Array(_) => Unexpected::Seq,
-                    Value::Object(_) => Unexpected::Map,
-                    Value::Null | Value::String(_) => Unexpected::Unit,
-                };
-                Err(de::Error::invalid_type(found, &"a string"))
-            }
-        }
+        let (value, found) = match self.0 {
+            Value::String(name) => return visitor.visit_enum(Name(name)),
+            Value::Null => (None, "null"),
+            Value::Array(_) => (None, "an array"),
+            Value::Object(_) => (None, "an object"),
+            flag @ Value::Bool(_) => (Some(flag), "true or false"),
+            number @ Value::Number(_) => (Some(number), "a number"),
+        };
+        Err(ParamError::of(Fault::NoName { value, found, known }))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {

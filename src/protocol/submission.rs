@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use beamq_machines::{CommandCall, JobBody, JobSpec};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Unexpected};
 use serde_json::Value;
 
 use super::{
@@ -54,7 +54,7 @@ pub struct Submission {
     #[serde(default, skip_serializing_if = "is_false")]
     pub held: bool,
     /// How many jobs to make in a row, 1 to 10 000; they share a group.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "repeats", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub repeat: Option<u32>,
     /// The job is passed over until this time.
@@ -71,6 +71,18 @@ pub struct Submission {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+/// Reads `repeat`, of which any whole number has the right type.
+pub(super) fn repeats<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<i64>::deserialize(deserializer)? else { return Ok(None) };
+    match u32::try_from(number) {
+        Ok(repeat @ 1..=REPEATS) => Ok(Some(repeat)),
+        _ => {
+            let allowed = format!("from 1 to {REPEATS}");
+            Err(serde::de::Error::invalid_value(Unexpected::Signed(number), &allowed.as_str()))
+        }
+    }
 }
 
 /// A submission that was found acceptable.
@@ -315,17 +327,6 @@ fn set<T>(member: &mut T, change: Option<T>) {
 /// A job of a batch: a bad one is a verdict of its own and does not hide the others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchJob(pub Result<Submission, RpcError>);
-
-impl BatchJob {
-    /// Checks the job like [`Submission::into_new_job`].
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with its form or its content.
-    pub fn into_new_job(self) -> Result<NewJob, RpcError> {
-        self.0.and_then(Submission::into_new_job)
-    }
-}
 
 impl From<Submission> for BatchJob {
     fn from(job: Submission) -> Self {

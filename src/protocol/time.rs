@@ -1,18 +1,33 @@
 //! Times and durations as clients write and read them.
 
-use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, marker::PhantomData, str::FromStr, time::Duration};
 
 use beamq_machines::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error as _, Unexpected},
+    de::{Error, Unexpected, Visitor},
 };
 
 /// What a time should have looked like.
 const TIME_FORM: &str = "a time with offset such as 2026-03-01T08:30:00+01:00";
 /// What a duration should have looked like.
 const DURATION_FORM: &str = r#"a duration such as "90s", "10m", "2h", "1h 30m" or "1d""#;
+
+/// Reads a text of a form that an error can name.
+struct Parsed<T>(&'static str, PhantomData<T>);
+
+impl<T: FromStr> Visitor<'_> for Parsed<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
 
 /// A time with its offset from UTC, as RFC 3339 has it. Written in the server's time zone, to the millisecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,8 +68,7 @@ impl Serialize for Rfc3339 {
 
 impl<'de> Deserialize<'de> for Rfc3339 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), &TIME_FORM))
+        deserializer.deserialize_str(Parsed(TIME_FORM, PhantomData))
     }
 }
 
@@ -146,8 +160,7 @@ impl Serialize for DurationText {
 
 impl<'de> Deserialize<'de> for DurationText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), &DURATION_FORM))
+        deserializer.deserialize_str(Parsed(DURATION_FORM, PhantomData))
     }
 }
 

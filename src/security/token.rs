@@ -55,6 +55,20 @@ pub enum TokenError {
     },
 }
 
+impl TokenError {
+    /// A stable word for this kind of error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoRandomness(_) => "token_no_randomness",
+            Self::Missing { .. } => "token_missing",
+            Self::Forbidden { .. } => "token_forbidden",
+            Self::Malformed { .. } => "token_malformed",
+            Self::File { .. } => "token_file",
+        }
+    }
+}
+
 /// A token: `beamq_` and 64 hexadecimal digits (256 random bits).
 #[derive(Clone, Debug)]
 pub struct Token(Secret<String>);

@@ -1,13 +1,7 @@
 //! Starting and stopping: each room gets what it needs, in an order that leaves nothing behind when a
 //! later step fails.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use beamq_machines::{
     CommandErrorPolicy, Policy, QueuePolicy, Timestamp,
@@ -22,9 +16,9 @@ use tokio::{
 use super::{ServeError, ServeOptions, Settings, dispatcher::Dispatcher, log};
 use crate::{
     config::{AfterEnd, AtShutdown, CommandErrors, Config, EngineKind},
-    engine::{PythonSettings, python},
+    engine::python,
     journal::{DataDir, Endpoint, Journal, Replay},
-    security::{Account, Accounts, LoginThrottle, Token, TokenVerifier, write_token_file},
+    security::{LoginThrottle, Token, TokenVerifier, write_token_file},
     transport::{
         Clients,
         embedded::{self, CredentialCheck, EmbeddedEndpoint, EndpointLimits},
@@ -34,8 +28,6 @@ use crate::{
 
 /// With more facts than this to replay, a start writes a snapshot for the next one.
 const FACTS_BEFORE_SNAPSHOT: usize = 5_000;
-/// After a crash the numbers of the last events may not have reached the disk: as many are skipped.
-const EVENTS_SKIPPED_AFTER_CRASH: u64 = 100_000;
 /// How often what is too old is taken out of the history.
 const PRUNE_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// "No time-out" of a question, in a form that timers can hold.
@@ -44,13 +36,16 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// Serves until a signal says to stop.
 pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let config = configuration(options)?;
-    let interpreter = interpreter(&config)?;
+    look_for_interpreter(&config)?;
     let path = match &options.data {
         Some(path) => path.clone(),
         None => DataDir::default_path()?,
     };
     let data_dir = DataDir::open(&path)?;
     log::start(&config.log, options.quiet, data_dir.path())?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     let endpoint = listen(&config, options.stomp).await?;
     let address = endpoint.as_ref().map(EmbeddedEndpoint::local_addr);
 
@@ -70,15 +65,13 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
 
     let (doors, deliveries) = Clients::new(config.instrument.as_str());
     let settings = settings(&config, verifier.clone(), address)?;
-    let engine = python::start(python_settings(&config, interpreter, &data_dir));
+    let engine = python::start(config.python_settings(data_dir.work()));
     let (to_self, inside) = mpsc::unbounded_channel();
-    let event_seq = replay.last_event_seq
-        + if replay.clean_shutdown || replay.last_fact_seq == 0 { 0 } else { EVENTS_SKIPPED_AFTER_CRASH };
     let dispatcher = Dispatcher::new(
         core,
         journal.clone(),
         replay.last_fact_seq,
-        event_seq,
+        replay.last_event_seq,
         engine,
         doors.clone(),
         settings,
@@ -133,16 +126,15 @@ fn configuration(options: &ServeOptions) -> Result<Config, ServeError> {
 }
 
 /// The interpreter must be there at the start; one that vanishes later blocks the queue until it is back.
-fn interpreter(config: &Config) -> Result<PathBuf, ServeError> {
-    let interpreter = config.engine.python.interpreter.clone();
+fn look_for_interpreter(config: &Config) -> Result<(), ServeError> {
+    let interpreter = &config.engine.python.interpreter;
     let found = if interpreter.components().count() > 1 {
         interpreter.is_file()
     } else {
-        std::env::var_os("PATH").is_some_and(|path| {
-            std::env::split_paths(&path).any(|folder| folder.join(&interpreter).is_file())
-        })
+        std::env::var_os("PATH")
+            .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(interpreter).is_file()))
     };
-    if found { Ok(interpreter) } else { Err(ServeError::NoInterpreter { interpreter }) }
+    if found { Ok(()) } else { Err(ServeError::NoInterpreter { interpreter: interpreter.clone() }) }
 }
 
 async fn listen(config: &Config, wanted: Option<SocketAddr>) -> Result<Option<EmbeddedEndpoint>, ServeError> {
@@ -199,11 +191,6 @@ fn settings(
     token: TokenVerifier,
     address: Option<SocketAddr>,
 ) -> Result<Settings, ServeError> {
-    let accounts = config.accounts.iter().map(|account| Account {
-        user: account.user.clone(),
-        role: account.role,
-        password_hash: account.password_hash.clone(),
-    });
     let embedded = match address {
         Some(address) => format!("listening on {address}"),
         None => "off".into(),
@@ -212,25 +199,12 @@ fn settings(
         instrument: config.instrument.as_str().to_owned(),
         engine_kind: "python",
         token,
-        accounts: Accounts::from_config(accounts)?,
+        accounts: config.build_accounts()?,
         throttle: LoginThrottle::default(),
         shutdown_at_most: config.shutdown.at_most.0,
         shutdown_aborts: config.shutdown.active == AtShutdown::Abort,
         transports: BTreeMap::from([("embedded".to_owned(), embedded)]),
     })
-}
-
-fn python_settings(config: &Config, interpreter: PathBuf, data_dir: &DataDir) -> PythonSettings {
-    let python = &config.engine.python;
-    PythonSettings {
-        interpreter,
-        path: python.path.clone(),
-        preload: python.preload.clone(),
-        startup: python.startup.clone(),
-        spare_workers: python.spare_workers.get() as usize,
-        work_dir: data_dir.work(),
-        output_limit: config.output.keep_per_job.0,
-    }
 }
 
 fn endpoint_limits(config: &Config) -> EndpointLimits {

@@ -474,8 +474,8 @@ fn place(place: &protocol::Place) -> Result<Place, RpcError> {
         protocol::Place::Front => Place::Front,
         protocol::Place::Back => Place::Back,
         protocol::Place::Index(index) => Place::Index(*index),
-        protocol::Place::Before(job) => Place::Before(job.resolve()?),
-        protocol::Place::After(job) => Place::After(job.resolve()?),
+        protocol::Place::Before(job) => Place::Before(job.resolve().map_err(RpcError::bad_place)?),
+        protocol::Place::After(job) => Place::After(job.resolve().map_err(RpcError::bad_place)?),
     })
 }
 

@@ -146,7 +146,7 @@ impl Dispatcher {
             tokio::select! {
                 Some(delivery) = deliveries.recv() => self.delivered(delivery),
                 Some(event) = self.engine.events.recv() => self.engine_event(event),
-                Some(message) = inside.recv() => self.from_inside(message),
+                Some(message) = inside.recv() => self.heard_inside(message),
                 Ok(()) = stop.changed(), if self.closing.is_none() => self.begin_to_close(),
                 () = tokio::time::sleep_until(wake) => {}
             }
@@ -154,7 +154,7 @@ impl Dispatcher {
                 if let Ok(event) = self.engine.events.try_recv() {
                     self.engine_event(event);
                 } else if let Ok(message) = inside.try_recv() {
-                    self.from_inside(message);
+                    self.heard_inside(message);
                 } else if let Ok(delivery) = deliveries.try_recv() {
                     self.delivered(delivery);
                 } else {
@@ -338,7 +338,7 @@ impl Dispatcher {
                 self.clients.add(session, origin, outbox, may_read_events);
                 self.turn(Input::Session(session, SessionEvent::Opened { connect: false }));
             }
-            Delivery::Message { session, correlation, decoded } => {
+            Delivery::Message { session, correlation, decoded, room: _ } => {
                 self.message(session, correlation, decoded)
             }
             Delivery::Gone { session } => {
@@ -491,7 +491,7 @@ impl Dispatcher {
             let until = Instant::now() + wait;
             wait = (wait * 2).min(Duration::from_secs(5));
             while let Ok(Some(delivery)) = tokio::time::timeout_at(until, deliveries.recv()).await {
-                if let Delivery::Message { session, correlation, decoded } = delivery {
+                if let Delivery::Message { session, correlation, decoded, room: _ } = delivery {
                     self.refuse_while_stuck(session, correlation, decoded, &error.to_string());
                 }
             }

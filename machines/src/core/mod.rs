@@ -28,6 +28,7 @@ use crate::{
     queue::{self, Hold, Queue, QueueEvent, QueueMachine},
     report::{Ending, Report},
     session::{self, Session, SessionEvent, SessionMachine},
+    spec::JobSpec,
     time::{Due, Timer, Timestamp},
     turn::{CommandErrorPolicy, Policy, QueuePolicy, Rejected, Turn},
 };
@@ -60,7 +61,6 @@ pub struct Core {
     ended: Vec<JobMachine>,
     progress: Progress,
     prompt: Option<Prompt>,
-    blocked_engine: Option<String>,
     closing: bool,
 }
 
@@ -93,7 +93,6 @@ impl Core {
             ended: Vec::new(),
             progress: Progress::default(),
             prompt: None,
-            blocked_engine: None,
             closing: false,
         }
     }
@@ -132,8 +131,28 @@ impl Core {
             Input::Closing { abort_active } => self.close(abort_active, at, &mut outcome),
         }
         self.start_next(at, &mut outcome);
+        if let Some(Ok(answer)) = &mut outcome.answer {
+            self.bring_up_to_date(answer);
+        }
         outcome.effects = without_repeated_announcements(std::mem::take(&mut outcome.effects));
         outcome
+    }
+
+    /// An answer tells the state after everything that followed: a job that starts at once bumps the
+    /// revision, and a client that edits with an older one would be refused.
+    fn bring_up_to_date(&self, answer: &mut Answer) {
+        let queue = &self.kept.queue;
+        match answer {
+            Answer::Submitted { revision, .. }
+            | Answer::Edited { revision, .. }
+            | Answer::Removed { revision, .. } => *revision = queue.revision,
+            Answer::Ordered { order, revision } => {
+                order.clone_from(&queue.order);
+                *revision = queue.revision;
+            }
+            Answer::Queue { state } => *state = queue.state().name(),
+            Answer::Run { .. } | Answer::Done => {}
+        }
     }
 
     /// Replays a fact from the journal.
@@ -249,7 +268,7 @@ impl Core {
             EngineNotice::Started => self.note(Fact::Job(id, JobEvent::Started), at, outcome),
             EngineNotice::Progress(progress) => self.observe(id, progress),
             EngineNotice::Paused(line) => {
-                if line.is_some() {
+                if line.is_some() && self.kept.queue.active == Some(id) {
                     self.progress.line = line;
                 }
                 self.note(Fact::Job(id, JobEvent::Paused { line }), at, outcome);
@@ -264,7 +283,7 @@ impl Core {
                     (Ending::Completed, true, CommandErrorPolicy::Mark) => Verdict::SucceededWithErrors,
                     (Ending::Completed, ..) => Verdict::Succeeded,
                 };
-                let report = self.complete_report(id, report);
+                let report = self.complete_report(id, verdict, report);
                 self.end_active(id, JobEvent::Ended { verdict, report }, at, outcome);
             }
             EngineNotice::Lost { why } => {
@@ -274,13 +293,13 @@ impl Core {
     }
 
     /// What only the core knows about a job's end: that it was its time that was up, or somebody's wish.
-    fn complete_report(&self, id: JobId, report: Arc<Report>) -> Arc<Report> {
+    fn complete_report(&self, id: JobId, verdict: Verdict, report: Arc<Report>) -> Arc<Report> {
         use job::{AbortCause, State};
         let Some(machine) = self.kept.jobs.get(&id) else { return report };
         let (State::Asked { cause } | State::Terminating { cause } | State::Killing { cause }) =
             machine.state()
         else {
-            return report;
+            return blame_commands(verdict, report);
         };
         let mut complete = Report::clone(&report);
         match cause {
@@ -314,17 +333,26 @@ impl Core {
         }
         // The percentage never falls, and 100 is kept for the end.
         let before = self.progress.percent;
-        progress.percent = match (before, progress.percent) {
-            (Some(before), Some(now)) => Some(now.clamp(before, 99.9_f64.max(before))),
-            (None, Some(now)) => Some(now.clamp(0.0, 99.9)),
-            (before, None) => before,
-        };
+        match progress.percent.filter(|now| !now.is_nan()) {
+            Some(now) => progress.percent = Some(now.clamp(before.unwrap_or(0.0), MOST_WHILE_RUNNING)),
+            None => {
+                progress.percent = before;
+                if before.is_some() {
+                    progress.basis = self.progress.basis;
+                }
+            }
+        }
         self.progress = progress;
     }
 
     fn ask(&mut self, id: JobId, mut prompt: Prompt, at: Timestamp, outcome: &mut Outcome) {
         if self.kept.queue.active != Some(id) {
             return;
+        }
+        // A script with several threads may ask again before it has its answer: there is one question at
+        // a time, and the earlier one ends as if its time were up.
+        if let Some(earlier) = self.settle_prompt(PromptEnd::Withdrawn, outcome) {
+            self.send_answer(earlier.id, earlier.default, outcome);
         }
         let wait = prompt.timeout_ms.map_or(self.policy.prompt_timeout, Duration::from_millis);
         prompt.until = at.after(wait);
@@ -334,10 +362,11 @@ impl Core {
         self.prompt = Some(prompt);
     }
 
-    fn settle_prompt(&mut self, how: PromptEnd, outcome: &mut Outcome) {
-        let Some(prompt) = self.prompt.take() else { return };
+    fn settle_prompt(&mut self, how: PromptEnd, outcome: &mut Outcome) -> Option<Prompt> {
+        let prompt = self.prompt.take()?;
         outcome.effects.push(Effect::CancelTimer(Timer::PromptTimeout(prompt.id)));
         outcome.effects.push(Effect::Announce(Announcement::PromptSettled(prompt.id, how)));
+        Some(prompt)
     }
 
     fn end_active(&mut self, id: JobId, event: JobEvent, at: Timestamp, outcome: &mut Outcome) {
@@ -351,6 +380,7 @@ impl Core {
         self.settle_prompt(PromptEnd::Withdrawn, outcome);
         self.progress = Progress::default();
         let then = match self.ended.last().map(JobMachine::state) {
+            Some(job::State::Interrupted {}) => Some(format!("job {id} ({name}) was interrupted")),
             _ if pause_was_pending => {
                 Some(format!("job {id} ({name}) came to its end before the pause that was asked took effect"))
             }
@@ -360,7 +390,6 @@ impl Core {
             Some(job::State::Aborted {}) if self.policy.after_abort == QueuePolicy::Hold => {
                 Some(format!("job {id} ({name}) was aborted"))
             }
-            Some(job::State::Interrupted {}) => Some(format!("job {id} ({name}) was interrupted")),
             _ => None,
         };
         let then = then.map(|why| Hold { by: SERVER.into(), why });
@@ -368,17 +397,22 @@ impl Core {
     }
 
     fn engine_available(&mut self, available: Result<(), String>, at: Timestamp, outcome: &mut Outcome) {
-        match available {
-            Ok(()) if self.blocked_engine.take().is_some() => {
-                self.note(Fact::Queue(QueueEvent::EngineBack), at, outcome);
-            }
-            Ok(()) => {}
-            Err(why) if self.blocked_engine.as_ref() != Some(&why) => {
-                self.blocked_engine = Some(why.clone());
-                self.note(Fact::Queue(QueueEvent::EngineLost { why }), at, outcome);
-            }
-            Err(_) => {}
-        }
+        let blocked = match self.kept.queue.state() {
+            queue::State::Blocked { why, .. } => Some(why),
+            queue::State::Idle {}
+            | queue::State::Busy {}
+            | queue::State::Between {}
+            | queue::State::Draining { .. }
+            | queue::State::Held { .. } => None,
+        };
+        // An engine may say the same again.
+        let event = match (available, blocked) {
+            (Ok(()), Some(_)) => QueueEvent::EngineBack,
+            (Err(why), Some(known)) if why == *known => return,
+            (Err(why), _) => QueueEvent::EngineLost { why },
+            (Ok(()), None) => return,
+        };
+        self.note(Fact::Queue(event), at, outcome);
     }
 
     fn timer(&mut self, timer: Timer, at: Timestamp, outcome: &mut Outcome) {
@@ -387,8 +421,10 @@ impl Core {
             Timer::PauseReminder(id) => self.note(Fact::Job(id, JobEvent::ReminderDue), at, outcome),
             Timer::JobTimeout(id) => self.note(Fact::Job(id, JobEvent::TimedOut), at, outcome),
             Timer::JobDeadline(id) => self.expire(id, at, outcome),
-            // Choosing the next job, which follows every input, is all there is to do.
-            Timer::JobNotBefore(_) => {}
+            // Choosing the next job, which follows every input, is all else there is to do.
+            Timer::JobNotBefore(id) => {
+                self.wait_on(timer, id, at, |spec| spec.not_before, outcome);
+            }
             Timer::PromptTimeout(id) => {
                 if self.prompt.as_ref().is_some_and(|prompt| prompt.id == id) {
                     let answer = self.prompt.as_ref().and_then(|prompt| prompt.default.clone());
@@ -412,8 +448,34 @@ impl Core {
         }
     }
 
+    /// Sets the timer of a waiting job again when its time has not come: it was edited while the timer
+    /// fired, or the clock was set back.
+    fn wait_on(
+        &self,
+        timer: Timer,
+        id: JobId,
+        at: Timestamp,
+        time: fn(&JobSpec) -> Option<Timestamp>,
+        outcome: &mut Outcome,
+    ) -> bool {
+        let waiting = self.kept.jobs.get(&id).filter(|job| job.state().is_waiting());
+        match waiting.map(|job| time(&job.spec)) {
+            Some(Some(time)) if time > at => {
+                outcome.effects.push(Effect::SetTimer { timer, due: Due::At(time) });
+                true
+            }
+            Some(None) => true,
+            Some(Some(_)) | None => false,
+        }
+    }
+
     fn expire(&mut self, id: JobId, at: Timestamp, outcome: &mut Outcome) {
-        if self.record(Fact::Job(id, JobEvent::DeadlinePassed), at, outcome).is_ok() {
+        if self.wait_on(Timer::JobDeadline(id), id, at, |spec| spec.deadline, outcome) {
+            return;
+        }
+        let before = outcome.facts.len();
+        self.note(Fact::Job(id, JobEvent::DeadlinePassed), at, outcome);
+        if outcome.facts.len() > before {
             self.note(Fact::Queue(QueueEvent::Withdrawn { jobs: vec![id] }), at, outcome);
         }
     }
@@ -426,13 +488,23 @@ impl Core {
             machine.init_with_context(&mut turn);
             self.sessions.insert(id, machine);
         }
-        let Some(machine) = self.sessions.get_mut(&id) else { return };
+        let Some(machine) = self.sessions.get_mut(&id) else {
+            outcome.turned_down = Some(Rejected {
+                state: "closed",
+                event: event.into(),
+                reason: format!("there is no session {id}"),
+                hint: None,
+                not_pausable: false,
+            });
+            return;
+        };
         machine.handle_with_context(event, &mut turn);
+        let state = machine.state().name();
         if matches!(machine.state(), session::State::Closed {}) {
             self.sessions.remove(&id);
         }
         outcome.effects.append(&mut turn.effects);
-        outcome.turned_down = turn.rejected;
+        outcome.turned_down = turn.rejected.map(|rejected| Rejected { state, ..rejected });
     }
 
     /// What a restart means: the active job is over, the queue waits for somebody to look, timers run.
@@ -486,13 +558,12 @@ impl Core {
 
     /// After every input: the next job starts if it may.
     fn start_next(&mut self, at: Timestamp, outcome: &mut Outcome) {
-        if self.closing {
-            return;
-        }
         if !matches!(self.kept.queue.state(), queue::State::Idle {} | queue::State::Between {}) {
             return;
         }
-        let next = self.kept.queue.order.iter().copied().find(|id| self.may_start(*id, at));
+        self.expire_overdue(at, outcome);
+        let waiting = self.kept.queue.order.iter().copied();
+        let next = waiting.filter(|_| !self.closing).find(|id| self.may_start(*id, at));
         match next {
             Some(id) => {
                 self.progress = Progress::default();
@@ -503,6 +574,17 @@ impl Core {
                 self.note(Fact::Queue(QueueEvent::Settled), at, outcome);
             }
             None => {}
+        }
+    }
+
+    /// A deadline can have passed unseen while the server was down, or lie in the past from the start.
+    fn expire_overdue(&mut self, at: Timestamp, outcome: &mut Outcome) {
+        let overdue = |job: &JobMachine| job.spec.deadline.is_some_and(|deadline| deadline <= at);
+        let overdue: Vec<_> = (self.kept.queue.order.iter().copied())
+            .filter(|id| self.kept.jobs.get(id).is_some_and(overdue))
+            .collect();
+        for id in overdue {
+            self.expire(id, at, outcome);
         }
     }
 
@@ -575,6 +657,22 @@ impl Core {
         self.kept == other.kept
     }
 }
+
+/// A failure that only the policy sees has no error of its own: the report says what failed.
+fn blame_commands(verdict: Verdict, report: Arc<Report>) -> Arc<Report> {
+    if verdict != Verdict::Failed || !report.error_type.is_empty() {
+        return report;
+    }
+    let commands: Vec<_> = report.command_errors.iter().map(|error| error.command.as_str()).collect();
+    let mut complete = Report::clone(&report);
+    complete.error_type = "CommandErrors".into();
+    complete.message = format!("commands failed and the script went on: {}", commands.join(", "));
+    complete.hint = Some("the errors are listed with the commands that failed".into());
+    Arc::new(complete)
+}
+
+/// What a running job's percentage may reach: 100 is kept for the end.
+const MOST_WHILE_RUNNING: f64 = 99.9;
 
 /// The name under which the server itself acts.
 pub const SERVER: &str = "beamq";

@@ -8,7 +8,6 @@ use crate::{
     ids::{JobId, PromptId},
     job::{self, JobEvent},
     queue::{Hold, QueueEvent},
-    role::Role,
     spec::JobSpec,
     time::Timestamp,
     turn::Rejected,
@@ -24,6 +23,7 @@ impl Core {
         at: Timestamp,
         outcome: &mut Outcome,
     ) -> Answered {
+        Self::check_not_viewer(actor)?;
         match order {
             Order::Submit { jobs, place, revision } => {
                 self.check_revision(revision)?;
@@ -88,9 +88,6 @@ impl Core {
         at: Timestamp,
         outcome: &mut Outcome,
     ) -> Answered {
-        if actor.role < Role::User {
-            return Err(Refusal::Forbidden { needs: Role::User, reason: "a viewer only reads".into() });
-        }
         let position = self.index_of(place, &self.kept.queue.order)?;
         let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
         for NewJob { id, spec, held, rerun_of } in jobs {

@@ -17,6 +17,14 @@ impl Core {
         }
     }
 
+    /// Refuses somebody who may not change anything.
+    pub(super) fn check_not_viewer(actor: &Actor) -> Result<(), Refusal> {
+        if actor.role > Role::Viewer {
+            return Ok(());
+        }
+        Err(Refusal::Forbidden { needs: Role::User, reason: "a viewer only reads".into() })
+    }
+
     /// Refuses somebody whose role does not reach over the whole queue.
     pub(super) fn check_scientist(actor: &Actor) -> Result<(), Refusal> {
         if actor.role >= Role::Scientist {
@@ -38,9 +46,7 @@ impl Core {
                     job.id, job.owner
                 ),
             }),
-            Role::Viewer => {
-                Err(Refusal::Forbidden { needs: Role::User, reason: "a viewer only reads".into() })
-            }
+            Role::Viewer => Self::check_not_viewer(actor),
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use tokio::{io::AsyncWriteExt, net::tcp::OwnedWriteHalf};
 use tokio_util::codec::Encoder;
 
-use super::{incoming::Incoming, writer};
+use super::{connection::LINGER, incoming::Incoming, writer};
 use crate::wire::stomp::{Frame, Limits, StompCodec, Version};
 
 /// Writes an ERROR to a peer that has not agreed on a version, and closes.
@@ -24,6 +24,6 @@ pub(super) async fn refuse(
         && writer::write_out(&mut writing, &mut buffer, patience).await.is_ok()
         && writing.shutdown().await.is_ok()
     {
-        incoming.linger().await;
+        incoming.linger(LINGER).await;
     }
 }

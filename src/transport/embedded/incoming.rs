@@ -23,9 +23,6 @@ pub(super) struct Incoming {
 /// How much is asked of the socket at a time.
 const PIECE: usize = 16 * 1024;
 
-/// How long a peer whose connection we end may take to notice it.
-const LINGER: Duration = Duration::from_secs(1);
-
 impl Incoming {
     pub(super) fn new(socket: OwnedReadHalf, limits: Limits) -> Self {
         Self { socket, codec: StompCodec::new(limits), buffer: BytesMut::new(), last_heard: Instant::now() }
@@ -64,7 +61,7 @@ impl Incoming {
 
     /// Reads and forgets until the peer has closed its side. A socket that is closed while there is
     /// something to read sends a reset, and the peer might lose the ERROR that tells it why.
-    pub(super) async fn linger(mut self) {
+    pub(super) async fn linger(mut self, at_most: Duration) {
         let drain = async {
             loop {
                 self.buffer.clear();
@@ -75,6 +72,6 @@ impl Incoming {
             }
         };
         // Whoever has not closed by then does not listen anyway.
-        let _ = time::timeout(LINGER, drain).await;
+        let _ = time::timeout(at_most, drain).await;
     }
 }

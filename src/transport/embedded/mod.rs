@@ -17,6 +17,7 @@
 
 mod connection;
 mod destination;
+mod dialogue;
 mod farewell;
 mod handshake;
 mod incoming;

@@ -18,6 +18,7 @@ use std::{
 
 use beamq_machines::SessionId;
 use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
 use stomp_rs::protocol::frame as build;
 use tokio::{
     io::AsyncWriteExt,
@@ -29,6 +30,7 @@ use tokio_util::codec::Framed;
 
 use super::*;
 use crate::{
+    protocol::Decoded,
     transport::{
         Origin, Outgoing,
         link::{Delivery, Outbox},
@@ -73,6 +75,8 @@ impl Drop for World {
 struct Sessions {
     announced: Vec<Origin>,
     gone: Vec<Origin>,
+    /// How many replies have been handed over.
+    answered: usize,
 }
 
 impl World {
@@ -127,9 +131,9 @@ async fn serve_requests(
                 let gone = known.remove(&session).expect("a session goes once");
                 seen.send_modify(|sessions| sessions.gone.push(gone.origin));
             }
-            Delivery::Message { session, correlation, body } => {
+            Delivery::Message { session, correlation, decoded, room: _ } => {
                 let client = known.get_mut(&session).expect("a session is announced first");
-                let text = String::from_utf8_lossy(&body).into_owned();
+                let text = wish(&decoded).to_owned();
                 let Some(outbox) = &client.outbox else { continue };
                 let (verb, rest) = text.split_once(' ').unwrap_or((&text, ""));
                 let mut answer = text.clone();
@@ -143,25 +147,34 @@ async fn serve_requests(
                     "flood" => {
                         let body: Arc<str> = "x".repeat(100_000).into();
                         for _ in 0..rest.parse::<u64>().unwrap() {
-                            let event = Outgoing { correlation: None, body: Arc::clone(&body) };
+                            let event = Outgoing::new(None, Arc::clone(&body));
                             assert!(outbox.push(event), "the flood fits into the outbox");
                         }
                     }
                     "overfill" => {
-                        let event = Outgoing { correlation: None, body: "x".repeat(100_000).into() };
-                        while outbox.push(event.clone()) {}
+                        let body: Arc<str> = "x".repeat(100_000).into();
+                        while outbox.push(Outgoing::new(None, Arc::clone(&body))) {}
                         client.outbox = None;
                         continue;
                     }
                     "long" => answer = "y".repeat(rest.parse().unwrap()),
                     _ => {}
                 }
-                assert!(outbox.push(Outgoing { correlation, body: answer.into() }));
+                assert!(outbox.push(Outgoing::new(correlation, answer.into())));
+                seen.send_modify(|sessions| sessions.answered += 1);
                 if verb == "logout" {
                     client.outbox = None;
                 }
             }
         }
+    }
+}
+
+/// What a client wishes of the server of these tests; a plain echo, if it does not say.
+fn wish(decoded: &Decoded) -> &str {
+    match decoded {
+        Decoded::Proxy(Value::Array(items)) => items.first().and_then(Value::as_str).unwrap_or("echo"),
+        _ => "echo",
     }
 }
 
@@ -239,7 +252,8 @@ impl Client {
     }
 
     async fn request(&mut self, reply_to: &str, correlation: &str, body: &str) {
-        self.send(request(reply_to).header("correlation-id", correlation).with_body(body.to_owned())).await;
+        let body = json!([body]).to_string();
+        self.send(request(reply_to).header("correlation-id", correlation).with_body(body)).await;
     }
 
     /// A request and its reply, on a queue that is subscribed to.

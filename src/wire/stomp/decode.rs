@@ -238,13 +238,13 @@ enum Line {
 /// blank line would swallow the one that follows.
 fn take_line(scanned: usize, bytes: &mut BytesMut, limits: &Limits) -> Result<Line, StompError> {
     let limit = limits.header_line_bytes;
-    let Some(end) = find(bytes, scanned, |byte| byte == b'\n' || byte == 0) else {
-        // One more than the limit, since a carriage return at the end does not count.
-        if bytes.len() > limit.saturating_add(1) {
-            return Err(StompError::LineTooLong { limit });
-        }
-        return Ok(Line::Part { scanned: bytes.len() });
-    };
+    let end = find(bytes, scanned, |byte| byte == b'\n' || byte == 0);
+    // One more than the limit, since a carriage return at the end does not count. This comes first, so that
+    // the error is the same whether the end of the line has come already or not.
+    if end.unwrap_or(bytes.len()) > limit.saturating_add(1) {
+        return Err(StompError::LineTooLong { limit });
+    }
+    let Some(end) = end else { return Ok(Line::Part { scanned: bytes.len() }) };
     if bytes.get(end) == Some(&0) {
         return Err(StompError::NulInHeader);
     }

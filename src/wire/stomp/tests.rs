@@ -136,16 +136,17 @@ fn the_builders_of_stomp_rs_become_frames_with_sorted_headers() {
 
 /// Reads a whole connection.
 fn decode_all(version: Version, wire: &[u8]) -> (Vec<Frame>, Option<StompError>) {
-    decode_pieces(version, wire, |_| wire.len().max(1))
+    decode_pieces(Limits::default(), version, wire, |_| wire.len().max(1))
 }
 
 /// Reads a whole connection whose bytes come in pieces of these sizes.
 fn decode_pieces(
+    limits: Limits,
     version: Version,
     mut wire: &[u8],
     size: impl Fn(usize) -> usize,
 ) -> (Vec<Frame>, Option<StompError>) {
-    let mut codec = StompCodec::new(Limits::default());
+    let mut codec = StompCodec::new(limits);
     codec.set_version(version);
     let mut bytes = BytesMut::new();
     let mut frames = Vec::new();

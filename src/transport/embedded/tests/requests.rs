@@ -43,6 +43,7 @@ async fn what_comes_before_the_subscription_is_kept_for_it_in_order() {
     for number in 0..50 {
         client.request("/temp-queue/a", &number.to_string(), "echo").await;
     }
+    world.until("all replies to be handed over", |sessions| sessions.answered == 50).await;
     client.send(build::Subscribe::new("late", "/temp-queue/a")).await;
     for number in 0..50 {
         assert_eq!(client.next().await.get("correlation-id"), Some(number.to_string().as_str()));
@@ -188,6 +189,11 @@ async fn stomp_1_0_needs_no_ids() {
     client.send_bytes(b"SUBSCRIBE\ndestination:/temp-queue/a\n\n\0").await;
     let reply = client.call("/temp-queue/a", "echo").await;
     assert_eq!(reply.get("subscription"), None);
+    // Nothing is escaped in this version, so what looks like an escape is none.
+    let request =
+        b"SEND\ndestination:/queue/ss_admin\nreply-to:/temp-queue/a\ncorrelation-id:a\\q:b\n\necho\0";
+    client.send_bytes(request).await;
+    assert_eq!(client.next().await.get("correlation-id"), Some("a\\q:b"));
     client.send_bytes(b"UNSUBSCRIBE\ndestination:/temp-queue/a\nreceipt:u\n\n\0").await;
     assert_eq!(client.next().await.get("receipt-id"), Some("u"));
 }
@@ -203,6 +209,23 @@ async fn disconnect_is_receipted_and_the_server_learns_of_it() {
     assert_eq!((receipt.command, receipt.get("receipt-id")), (Command::Receipt, Some("bye")));
     client.expect_end().await;
     world.until("the session to go", |sessions| sessions.gone.len() == 1).await;
+}
+
+#[tokio::test]
+async fn what_the_server_has_sent_comes_before_the_receipt_of_disconnect() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    client.subscribe("0", "/temp-queue/a").await;
+    // 30 MB, more than the queues and sockets between them hold.
+    client.request("/temp-queue/a", "f", "flood 300").await;
+    world.until("the flood to be handed over", |sessions| sessions.answered == 1).await;
+    client.send(Frame::new(Command::Disconnect).header("receipt", "bye")).await;
+    for _ in 0..300 {
+        assert_eq!(client.next().await.body.len(), 100_000);
+    }
+    assert_eq!(client.next().await.get("correlation-id"), Some("f"));
+    assert_eq!(client.next().await.get("receipt-id"), Some("bye"));
+    client.expect_end().await;
 }
 
 #[tokio::test]
@@ -263,9 +286,9 @@ async fn when_the_endpoint_stops_clients_get_what_waits_for_them_and_are_told() 
     let mut client = world.connect().await;
     client.subscribe("0", "/temp-queue/a").await;
     client.request("/temp-queue/a", "last", "echo last").await;
-    world.until("the request to arrive", |sessions| sessions.announced.len() == 1).await;
-    assert_eq!(client.next().await.get("correlation-id"), Some("last"));
+    world.until("the reply to be handed over", |sessions| sessions.answered == 1).await;
     world.stop.send_replace(true);
+    assert_eq!(client.next().await.get("correlation-id"), Some("last"));
     client.next_error("the server is shutting down").await;
     client.expect_end().await;
     in_time("the endpoint to end", &mut world.endpoint).await.unwrap();

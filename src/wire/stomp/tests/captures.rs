@@ -12,7 +12,7 @@ fn folder() -> PathBuf {
 fn outcome(name: &str, version: Version) -> (Vec<Frame>, Option<StompError>) {
     let wire = fs::read(folder().join(format!("{name}.frame"))).expect(name);
     let whole = decode_all(version, &wire);
-    let in_bytes = decode_pieces(version, &wire, |_| 1);
+    let in_bytes = decode_pieces(Limits::default(), version, &wire, |_| 1);
     assert_eq!(whole.0, in_bytes.0, "{name}: bytes one by one must give the same frames");
     assert_eq!(format!("{:?}", whole.1), format!("{:?}", in_bytes.1), "{name}");
     whole
