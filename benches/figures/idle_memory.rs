@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Effort,
-    processes::{python_children, resident_mib},
+    processes::{interpreter, python_children, resident_mib},
     server::{ENDED, Server, block_on, held_job, listen, wait_for},
     table::{Quantity, Table, Target},
 };
@@ -17,8 +17,8 @@ const LITTLE: Target = Target::AtMost(25.0);
 pub(crate) fn measure(effort: Effort, table: &mut Table) {
     let jobs = effort.choose(20, 1_000);
     let server = Server::start();
-    let interpreter = interpreter();
-    let against = ("python3 that sleeps", Quantity::MiB(interpreter));
+    let sleeper = sleeping_python();
+    let against = ("python3 that sleeps", Quantity::MiB(sleeper));
     block_on(async {
         server.spare_is_warm().await;
         table.figure("resident after the start", resident(&server), LITTLE, against);
@@ -75,8 +75,8 @@ async fn fill_and_clear(server: &Server) {
 }
 
 /// The resident memory of a Python that does nothing, in MiB.
-fn interpreter() -> f64 {
-    let mut python = Command::new("python3")
+fn sleeping_python() -> f64 {
+    let mut python = Command::new(interpreter())
         .args(["-c", "import time; print(flush=True); time.sleep(60)"])
         .stdout(Stdio::piped())
         .spawn()

@@ -1,6 +1,23 @@
 //! What the system knows about other processes.
 
-use std::fs;
+use std::{env, fs, path::PathBuf, process::Command, sync::OnceLock};
+
+/// The interpreter itself: `python3` may be a shell script that looks for it, which takes ten times as long.
+pub(crate) fn interpreter() -> &'static PathBuf {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let asked =
+            Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
+        String::from_utf8(asked.stdout).unwrap().trim().into()
+    })
+}
+
+/// A `PATH` on which `python3` is that interpreter.
+pub(crate) fn path() -> std::ffi::OsString {
+    let folder = interpreter().parent().unwrap().to_owned();
+    let others = env::var_os("PATH").unwrap_or_default();
+    env::join_paths(std::iter::once(folder).chain(env::split_paths(&others))).unwrap()
+}
 
 /// The resident memory of a process, in MiB.
 pub(crate) fn resident_mib(pid: u32) -> f64 {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     Effort,
     clock::{monotonic, ms_between},
+    processes::interpreter,
     server::{ENDED, Server, block_on, job_is, listen, wait_for},
     statistics::{median, percentile},
     table::{Quantity, Table, Target},
@@ -62,7 +63,7 @@ fn plain_python(server: &Server, round: usize) -> f64 {
     let (mark, file) = (server.file(&format!("plain {round}")), server.file("script.py"));
     fs::write(&file, script(&mark)).unwrap();
     let spawned = monotonic();
-    let status = Command::new("python3").arg(&file).status().unwrap();
+    let status = Command::new(interpreter()).arg(&file).status().unwrap();
     assert!(status.success());
     ms_between(spawned, first_line(&mark))
 }

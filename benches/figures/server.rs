@@ -11,7 +11,7 @@ use beamq::client::{Client, Credentials, LoginWith, ServerAddress};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::processes::{cpu_time_of_sleeper, python_children};
+use crate::processes::{cpu_time_of_sleeper, path, python_children};
 
 /// The longest wait for anything that is to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,6 +35,7 @@ impl Server {
         let mut process = Command::new(env!("CARGO_BIN_EXE_beamq"))
             .args(["serve", "--quiet", "--json", "--stomp", "127.0.0.1:0", "--data"])
             .arg(&data)
+            .env("PATH", path())
             .env_remove("BEAMQ_CONFIG")
             .env_remove("BEAMQ_SERVER")
             .env_remove("BEAMQ_DATA")
