@@ -4,6 +4,7 @@ import sys
 from _thread import get_ident
 
 from . import cells as cells_of
+from .calls import Calls
 from .channel import MAIN_THREAD, cut, safe_text
 
 LONGEST_TEXT = 1_000
@@ -24,6 +25,10 @@ class Bridge:
         self._progress = progress
         self._cells = cells
         self._basis = cells_of.basis_of(cells)
+        self.calls = Calls(channel, steering, progress)
+        self.run_command = self.calls.run
+        self.waiting = self.calls.waiting
+        self.report_error = self.calls.report_error
 
     def progress(self, done, total, text):
         if text is not None:
