@@ -5,6 +5,7 @@
 mod abort;
 mod access;
 mod bad_input;
+mod conversations;
 mod crash;
 mod crowd;
 mod harness;

@@ -119,6 +119,7 @@ impl Raw {
 
     /// Whether nothing arrives for a moment: for what must not happen there is no event to wait for.
     pub async fn is_quiet(&mut self) -> bool {
-        timeout(Duration::from_millis(300), self.framed.next()).await.is_err()
+        let said = async { while let Some(Ok(Received::HeartBeat)) = self.framed.next().await {} };
+        timeout(Duration::from_millis(300), said).await.is_err()
     }
 }
