@@ -111,7 +111,7 @@ impl Peer {
         self.last_seq = seq;
         match event["params"]["lines"].as_array() {
             Some(lines) => {
-                for line in lines {
+                for line in lines.iter().filter(|line| !only_points(&line["text"])) {
                     let mut one = event.clone();
                     one["params"]["lines"] = json!([line]);
                     self.events.push_back(one);
@@ -150,6 +150,13 @@ fn fits(what: &str, event: &Value) -> bool {
     }
 }
 
+/// Whether a line only points at a part of the one above it. Versions of Python differ in such lines, so
+/// they are left out, and with them the numbers of lines.
+fn only_points(line: &Value) -> bool {
+    let text = line.as_str().unwrap_or_default().trim();
+    !text.is_empty() && text.chars().all(|c| c == '^' || c == '~')
+}
+
 /// Hides what differs from run to run.
 fn redact(value: &mut Value) {
     match value {
@@ -165,7 +172,7 @@ fn redact(value: &mut Value) {
             for (name, member) in members {
                 match name.as_str() {
                     "time" | "submitted_at" | "started_at" | "finished_at" | "until" | "elapsed"
-                    | "elapsed_s" | "seq" | "session" | "version" => *member = "…".into(),
+                    | "elapsed_s" | "seq" | "session" | "version" | "n" => *member = "…".into(),
                     "acts" => {
                         // The words about the present line are only there when one has been seen.
                         let text = member.as_str().unwrap_or_default();
@@ -175,7 +182,10 @@ fn redact(value: &mut Value) {
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(redact),
+        Value::Array(items) => {
+            items.retain(|item| !only_points(item));
+            items.iter_mut().for_each(redact);
+        }
         _ => {}
     }
 }
