@@ -10,7 +10,7 @@ pub(super) enum Inside {
     /// A password was checked.
     PasswordChecked { to: ReplyTo, login: LoginWish, role: Option<Role> },
     /// The description of an ended job was read, to be queued again.
-    SpecRead { to: ReplyTo, actor: Actor, wish: Again, spec: Result<Box<JobSpec>, RpcError> },
+    SpecRead { to: ReplyTo, actor: Actor, wish: Box<Again>, spec: Result<Box<JobSpec>, RpcError> },
     /// Events that are not in memory any more were read.
     EventsRead { to: ReplyTo, kinds: Vec<EventKind>, from: u64, texts: Vec<(u64, std::sync::Arc<str>)> },
     /// A client does not read what it is sent.
@@ -37,11 +37,11 @@ pub(super) struct Again {
 }
 
 impl Dispatcher {
-    pub(super) fn from_inside(&mut self, message: Inside) {
+    pub(super) fn heard_inside(&mut self, message: Inside) {
         use beamq_machines::core::{EngineNotice, Input};
         match message {
             Inside::PasswordChecked { to, login, role } => self.password_checked(&to, login, role),
-            Inside::SpecRead { to, actor, wish, spec } => self.spec_read(&to, &actor, wish, spec),
+            Inside::SpecRead { to, actor, wish, spec } => self.spec_read(&to, &actor, *wish, spec),
             Inside::EventsRead { to, kinds, from, texts } => self.events_read(&to, &kinds, from, texts),
             Inside::TooSlow(session) => {
                 let why = "the client reads too slowly".to_owned();

@@ -248,7 +248,7 @@ impl Dispatcher {
         let (journal, to_self) = (self.journal.clone(), self.to_self.clone());
         let task = async move {
             let spec = ended_job(&journal, wish.of).await.map(|view| Box::new(spec_of(view)));
-            to_self.send(Inside::SpecRead { to, actor, wish, spec }).ok();
+            to_self.send(Inside::SpecRead { to, actor, wish: Box::new(wish), spec }).ok();
         };
         self.pending.after.push(After::Read(Box::pin(task)));
     }

@@ -7,7 +7,7 @@ use std::sync::{
 
 use beamq_machines::SessionId;
 use bytes::Bytes;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 
 use crate::protocol::{Decoded, decode};
 
@@ -30,7 +30,14 @@ pub(crate) enum Delivery {
     /// A reply destination was seen for the first time.
     Announce { session: SessionId, origin: Origin, outbox: Outbox, may_read_events: Arc<AtomicBool> },
     /// A message of that client.
-    Message { session: SessionId, correlation: Option<String>, decoded: Decoded },
+    Message {
+        session: SessionId,
+        correlation: Option<String>,
+        decoded: Decoded,
+        /// Room for it among what waits for the loop, given back when it is handled.
+        #[expect(dead_code, reason = "held for as long as the message waits")]
+        room: OwnedSemaphorePermit,
+    },
     /// The reply destination is gone.
     Gone { session: SessionId },
 }
@@ -48,13 +55,46 @@ pub struct Outgoing {
 
 /// Bytes of a client's budget, in use for as long as this lives.
 #[derive(Debug, Default)]
-struct Budget(Option<(Arc<AtomicUsize>, usize)>);
+struct Budget(Option<(Arc<Backlog>, usize)>);
 
 impl Drop for Budget {
     fn drop(&mut self) {
-        if let Some((waiting, size)) = &self.0 {
-            waiting.fetch_sub(*size, Ordering::Relaxed);
+        if let Some((backlog, size)) = &self.0 {
+            backlog.bytes.fetch_sub(*size, Ordering::Relaxed);
         }
+    }
+}
+
+/// What waits for one client to be written.
+#[derive(Debug, Default)]
+struct Backlog {
+    bytes: AtomicUsize,
+    overran: AtomicBool,
+}
+
+/// The receiving end of a client's outgoing messages, which its transport writes in order. It ends when
+/// the server closes the session.
+#[derive(Debug)]
+pub struct OutgoingMessages {
+    receiver: mpsc::Receiver<Outgoing>,
+    backlog: Arc<Backlog>,
+}
+
+impl OutgoingMessages {
+    /// The next message, or `None` when the server has closed the session and everything was taken.
+    pub async fn recv(&mut self) -> Option<Outgoing> {
+        self.receiver.recv().await
+    }
+
+    /// The next message, if one is there.
+    pub fn try_recv(&mut self) -> Option<Outgoing> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// Whether a message found no room because the client read too slowly.
+    #[must_use]
+    pub fn overran(&self) -> bool {
+        self.backlog.overran.load(Ordering::Acquire)
     }
 }
 
@@ -77,7 +117,7 @@ pub struct LinkClosed;
 #[derive(Clone, Debug)]
 pub struct Outbox {
     sender: mpsc::Sender<Outgoing>,
-    waiting_bytes: Arc<AtomicUsize>,
+    backlog: Arc<Backlog>,
 }
 
 /// How many bytes may wait for one client before it counts as too slow.
@@ -88,10 +128,21 @@ impl Outbox {
     #[must_use]
     pub fn push(&self, mut message: Outgoing) -> bool {
         let size = message.body.len();
-        let waiting = self.waiting_bytes.fetch_add(size, Ordering::Relaxed);
-        message.budget = Budget(Some((Arc::clone(&self.waiting_bytes), size)));
+        let waiting = self.backlog.bytes.fetch_add(size, Ordering::Relaxed);
+        message.budget = Budget(Some((Arc::clone(&self.backlog), size)));
         // One message may be larger than the budget, when nothing else waits.
-        (waiting == 0 || waiting + size <= OUTBOX_BYTES) && self.sender.try_send(message).is_ok()
+        let fits = waiting == 0 || waiting + size <= OUTBOX_BYTES;
+        let pushed = fits
+            && match self.sender.try_send(message) {
+                Ok(()) => true,
+                Err(mpsc::error::TrySendError::Full(_)) => false,
+                // The client is gone, which is not its slowness.
+                Err(mpsc::error::TrySendError::Closed(_)) => return false,
+            };
+        if !pushed {
+            self.backlog.overran.store(true, Ordering::Release);
+        }
+        pushed
     }
 }
 
@@ -100,6 +151,7 @@ impl Outbox {
 pub struct ClientLink {
     session: SessionId,
     to_server: mpsc::Sender<Delivery>,
+    room: Arc<Semaphore>,
     may_read_events: Arc<AtomicBool>,
 }
 
@@ -117,8 +169,10 @@ impl ClientLink {
     ///
     /// [`LinkClosed`] when the server shuts down.
     pub async fn deliver(&self, correlation: Option<String>, body: Bytes) -> Result<(), LinkClosed> {
+        let kibibytes = u32::try_from(body.len() / 1024 + 1).unwrap_or(u32::MAX).min(WAITING_KIBIBYTES);
+        let room = Arc::clone(&self.room).acquire_many_owned(kibibytes).await.map_err(|_| LinkClosed)?;
         let decoded = decode(&body);
-        let message = Delivery::Message { session: self.session, correlation, decoded };
+        let message = Delivery::Message { session: self.session, correlation, decoded, room };
         self.to_server.send(message).await.map_err(|_| LinkClosed)
     }
 
@@ -146,10 +200,14 @@ impl Drop for ClientLink {
 #[derive(Clone, Debug)]
 pub struct Clients {
     to_server: mpsc::Sender<Delivery>,
+    room: Arc<Semaphore>,
     next_session: Arc<AtomicU64>,
     events: broadcast::Sender<Arc<str>>,
     instrument: Arc<str>,
 }
+
+/// How much may wait for the loop, all clients together, in KiB: the rest waits in its clients' sockets.
+const WAITING_KIBIBYTES: u32 = 64 * 1024;
 
 /// How many messages may wait for one client before it counts as too slow.
 const OUTBOX_MESSAGES: usize = 4096;
@@ -160,6 +218,7 @@ impl Clients {
         let (to_server, deliveries) = mpsc::channel(1024);
         let clients = Self {
             to_server,
+            room: Arc::new(Semaphore::new(WAITING_KIBIBYTES as usize)),
             next_session: Arc::default(),
             events: broadcast::channel(8192).0,
             instrument: instrument.into(),
@@ -173,21 +232,21 @@ impl Clients {
     /// # Errors
     ///
     /// [`LinkClosed`] when the server shuts down.
-    pub async fn announce(
-        &self,
-        origin: Origin,
-    ) -> Result<(ClientLink, mpsc::Receiver<Outgoing>), LinkClosed> {
+    pub async fn announce(&self, origin: Origin) -> Result<(ClientLink, OutgoingMessages), LinkClosed> {
         let session = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed) + 1);
         let may_read_events = Arc::new(AtomicBool::new(false));
-        let (sender, outgoing) = mpsc::channel(OUTBOX_MESSAGES);
+        let (sender, receiver) = mpsc::channel(OUTBOX_MESSAGES);
+        let backlog = Arc::<Backlog>::default();
         let announce = Delivery::Announce {
             session,
             origin,
-            outbox: Outbox { sender, waiting_bytes: Arc::default() },
+            outbox: Outbox { sender, backlog: Arc::clone(&backlog) },
             may_read_events: Arc::clone(&may_read_events),
         };
         self.to_server.send(announce).await.map_err(|_| LinkClosed)?;
-        Ok((ClientLink { session, to_server: self.to_server.clone(), may_read_events }, outgoing))
+        let (to_server, room) = (self.to_server.clone(), Arc::clone(&self.room));
+        let link = ClientLink { session, to_server, room, may_read_events };
+        Ok((link, OutgoingMessages { receiver, backlog }))
     }
 
     /// Every event once, as JSON text in the native form, for a topic with many observers.

@@ -5,4 +5,4 @@ pub mod embedded;
 mod link;
 
 pub(crate) use link::Delivery;
-pub use link::{ClientLink, Clients, LinkClosed, Origin, Outbox, Outgoing};
+pub use link::{ClientLink, Clients, LinkClosed, Origin, Outbox, Outgoing, OutgoingMessages};

@@ -8,7 +8,7 @@ use super::{
     connection::Notice,
     outlet::{Outlet, Subscription, WriterGone},
 };
-use crate::transport::{ClientLink, Outgoing};
+use crate::transport::{ClientLink, Outgoing, OutgoingMessages};
 
 /// How much is kept for a subscription that is not there yet. Beyond it the server's own bound takes hold.
 const KEPT_MESSAGES: usize = 256;
@@ -19,7 +19,7 @@ pub(super) struct ReplyQueue {
     /// The server's client behind this queue, from the first SEND until the server closes the session.
     pub(super) link: Option<ClientLink>,
     subscription: watch::Sender<Option<Subscription>>,
-    sessions: mpsc::Sender<mpsc::Receiver<Outgoing>>,
+    sessions: mpsc::Sender<OutgoingMessages>,
 }
 
 impl ReplyQueue {
@@ -41,13 +41,12 @@ impl ReplyQueue {
             session: None,
             kept: VecDeque::new(),
             kept_bytes: 0,
-            was_full: false,
         };
         (queue, forwarder)
     }
 
     /// Connects the queue to a new session of the server.
-    pub(super) async fn open(&mut self, link: ClientLink, outgoing: mpsc::Receiver<Outgoing>) {
+    pub(super) async fn open(&mut self, link: ClientLink, outgoing: OutgoingMessages) {
         // The task ends after this queue only, so that it always takes what is sent to it.
         let _ = self.sessions.send(outgoing).await;
         self.link = Some(link);
@@ -69,11 +68,10 @@ pub(super) struct Forwarder {
     outlet: Outlet,
     notices: mpsc::Sender<Notice>,
     subscriptions: watch::Receiver<Option<Subscription>>,
-    next_session: mpsc::Receiver<mpsc::Receiver<Outgoing>>,
-    session: Option<mpsc::Receiver<Outgoing>>,
+    next_session: mpsc::Receiver<OutgoingMessages>,
+    session: Option<OutgoingMessages>,
     kept: VecDeque<Outgoing>,
     kept_bytes: usize,
-    was_full: bool,
 }
 
 impl Forwarder {
@@ -110,17 +108,12 @@ impl Forwarder {
     }
 
     fn keep(&mut self, message: Outgoing) {
-        if let Some(session) = &self.session {
-            // The server closes a session whose channel is full; the client is told so at the end of it.
-            self.was_full |= session.len() + 1 >= session.max_capacity();
-        }
         self.kept_bytes = self.kept_bytes.saturating_add(message.body.len());
         self.kept.push_back(message);
     }
 
     async fn end_session(&mut self) {
-        self.session = None;
-        let read_too_slowly = std::mem::take(&mut self.was_full);
+        let read_too_slowly = self.session.take().is_some_and(|session| session.overran());
         let destination = Arc::clone(&self.destination);
         // Nobody listens any more when the connection is about to end.
         let _ = self.notices.send(Notice::SessionEnded { destination, read_too_slowly }).await;
@@ -132,7 +125,7 @@ impl Forwarder {
             if self.write_kept().await.is_err() || !self.kept.is_empty() {
                 return;
             }
-            match self.session.as_mut().and_then(|session| session.try_recv().ok()) {
+            match self.session.as_mut().and_then(OutgoingMessages::try_recv) {
                 Some(message) => self.keep(message),
                 None => return,
             }
@@ -141,7 +134,7 @@ impl Forwarder {
 }
 
 /// The next message of the session, or never while there is no session.
-async fn receive(session: &mut Option<mpsc::Receiver<Outgoing>>) -> Option<Outgoing> {
+async fn receive(session: &mut Option<OutgoingMessages>) -> Option<Outgoing> {
     match session {
         Some(session) => session.recv().await,
         None => std::future::pending().await,
