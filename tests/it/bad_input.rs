@@ -273,3 +273,24 @@ async fn a_client_that_vanishes_in_the_middle_of_a_request_harms_nobody() {
     }
     unharmed(&mut user, &id, &gate).await;
 }
+
+#[tokio::test]
+async fn every_request_gets_its_reply_also_when_the_session_ends_in_between() {
+    let server = Server::start().await;
+    let mut raw = Raw::login(&server).await;
+    for round in 0..20 {
+        let mut requests =
+            vec![json!({"jsonrpc": "2.0", "id": "bye", "method": "session.logout"}).to_string()];
+        for n in 0..10 {
+            requests.push(json!({"jsonrpc": "2.0", "id": n, "method": "queue.get"}).to_string());
+        }
+        raw.bodies(&requests).await;
+        assert_eq!(raw.reply().await["id"], "bye", "round {round}");
+        for n in 0..10 {
+            let reply = raw.reply().await;
+            assert_eq!((&reply["id"], &reply["error"]["code"]), (&json!(n), &json!(-32001)), "{reply}");
+        }
+        let reply = raw.call("session.login", json!({"token": server.token})).await;
+        assert!(reply["result"]["session"].is_string(), "{reply}");
+    }
+}

@@ -66,6 +66,18 @@ impl Raw {
         self.send(frame).await;
     }
 
+    /// Sends bodies in one go, so that the server has the last one before it has answered the first.
+    pub async fn bodies(&mut self, bodies: &[String]) {
+        for body in bodies {
+            let frame = Frame::new(Command::Send)
+                .header("destination", "/queue/ss_admin")
+                .header("reply-to", "/temp-queue/r")
+                .with_body(bytes::Bytes::from(body.clone()));
+            self.framed.feed(frame).await.unwrap();
+        }
+        SinkExt::<Frame>::flush(&mut self.framed).await.unwrap();
+    }
+
     /// The next frame, or `None` when the server has closed the connection.
     pub async fn frame(&mut self) -> Option<Frame> {
         loop {
