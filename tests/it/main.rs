@@ -16,6 +16,7 @@ mod client_library;
 mod crash;
 mod crowd;
 mod documents;
+mod engine_python;
 mod harness;
 mod output;
 mod queue;
