@@ -17,6 +17,7 @@ mod conversations;
 mod crash;
 mod crowd;
 mod documents;
+mod engine_python;
 mod harness;
 mod output;
 mod queue;

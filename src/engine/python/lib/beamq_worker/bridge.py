@@ -3,7 +3,6 @@
 import sys
 from _thread import get_ident
 
-from . import cells as cells_of
 from .channel import MAIN_THREAD, cut, safe_text
 
 LONGEST_TEXT = 1_000
@@ -23,7 +22,7 @@ class Bridge:
         self._steering = steering
         self._progress = progress
         self._cells = cells
-        self._basis = cells_of.basis_of(cells)
+        self._basis = "tags" if any(cell.progress is not None for cell in cells) else "cells"
 
     def progress(self, done, total, text):
         if text is not None:
