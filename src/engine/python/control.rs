@@ -23,8 +23,15 @@ const MOST_RUBBISH: u32 = 100;
 #[derive(Debug, Serialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub(super) enum ToWorker {
-    /// Set the path, import and run what is to be there before a job comes.
-    Prepare { path: Vec<PathBuf>, preload: Vec<String>, startup: Vec<PathBuf> },
+    /// Set the limits and the path, import and run what is to be there before a job comes.
+    Prepare {
+        path: Vec<PathBuf>,
+        preload: Vec<String>,
+        startup: Vec<PathBuf>,
+        /// In bytes of address space.
+        memory: Option<u64>,
+        niceness: u8,
+    },
     /// Run this job.
     Run {
         job: String,
