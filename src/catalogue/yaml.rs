@@ -264,16 +264,28 @@ fn explain(source: &Arc<Source>, error: &YamlError) -> Diagnostic {
             found.help("`*name` stands for a value marked `&name` further up; put the text in quotes if it is meant literally");
             found
         }
-        YamlError::Budget { .. }
-        | YamlError::AliasReplayLimitExceeded { .. }
-        | YamlError::AliasExpansionLimitExceeded { .. } => {
+        other if is_budget(other) => {
             let mut found =
                 syntax(source, "yaml_too_large", "this is larger or deeper than any catalogue", range);
-            found.help("anchors (`&name`) that repeat each other (`*name`) can make a small file enormous: write the values out");
+            found.help(
+                "anchors (`&name`) that repeat each other (`*name`) can make a small file enormous: \
+                 write the values out",
+            );
             found
         }
         other => syntax(source, "yaml_syntax", without_place(&other.to_string()), range),
     }
+}
+
+/// Whether the text asks for more than the budget. The parser wraps some of these errors in others.
+fn is_budget(error: &YamlError) -> bool {
+    matches!(
+        error,
+        YamlError::Budget { .. }
+            | YamlError::AliasReplayLimitExceeded { .. }
+            | YamlError::AliasExpansionLimitExceeded { .. }
+            | YamlError::AliasReplayStackDepthExceeded { .. }
+    ) || error.to_string().contains("budget breached")
 }
 
 /// What the parser calls by the words of its grammar.
@@ -311,6 +323,9 @@ fn explain_grammar(source: &Arc<Source>, message: &str, range: Range<usize>) -> 
             found.message = "a text in quotes is not closed".into();
             found.help("close the quote on the line where it begins");
         }
+    } else if message.contains("mismatched bracket") {
+        found.message = "a bracket is closed by one of another kind".into();
+        found.help("`[` is closed by `]`, and `{` by `}`");
     } else if message.contains("unclosed bracket")
         || message.contains("illegal placement of ':'")
         || message.contains("flow")

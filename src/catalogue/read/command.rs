@@ -7,8 +7,12 @@ use serde_json::{Map, Value};
 
 use super::{ReadCommand, Reader, Section};
 use crate::catalogue::{
+    diagnostic::Diagnostic,
     estimate::{Expression, ExpressionError},
-    model::{CommandSpec, Ordered, PYTHON_KEYWORDS, ParameterSpec, PythonName, is_identifier},
+    model::{
+        CommandSpec, Ordered, PYTHON_KEYWORDS, ParameterSpec, ParameterType, PythonName, ValueSpec,
+        is_identifier,
+    },
     names, values,
     yaml::{Node, NodeValue},
 };
@@ -47,6 +51,7 @@ impl Reader {
         group: Option<&str>,
     ) -> Option<ReadCommand> {
         self.command_name(name, key);
+        self.broken.clear();
         let section = self.section(node, &format!("the command `{name}`"), &COMMAND_KEYS)?.named(key);
         let parameters = section.get("parameters").map(|node| self.parameters(node)).unwrap_or_default();
         let estimate = section.get("estimate").and_then(|node| self.estimate(node, &parameters));
@@ -113,7 +118,7 @@ impl Reader {
 
     fn summary(&mut self, section: &Section<'_>, node: &Node) -> Option<String> {
         let Some(summary) = section.get("summary") else {
-            self.missing(section, node, "summary", "one sentence that says what the command does");
+            self.missing(section, node, "summary", "one sentence that says what the command does", "");
             return None;
         };
         self.line(summary, "summary")
@@ -121,8 +126,13 @@ impl Reader {
 
     fn implementation(&mut self, section: &Section<'_>, node: &Node) -> Option<PythonName> {
         let Some(name) = section.get("implementation") else {
-            self.missing(section, node, "implementation", "the Python function that does it")
-                .help("write `implementation: module:function`");
+            self.missing(
+                section,
+                node,
+                "implementation",
+                "the Python function that does it",
+                "write `implementation: module:function`",
+            );
             return None;
         };
         self.python_name(name, "implementation")
@@ -189,7 +199,12 @@ impl Reader {
         for (name, key, node) in entries {
             self.parameter = Some(name.to_owned());
             self.is_name(name, key, "parameter");
-            if let Some(spec) = self.parameter(name, key, node) {
+            let errors = self.found.len();
+            let spec = self.parameter(name, key, node);
+            if spec.is_none() || self.found.iter().skip(errors).any(Diagnostic::is_error) {
+                self.broken.push(name.to_owned());
+                parameters.push((name.to_owned(), anything()));
+            } else if let Some(spec) = spec {
                 match &with_default {
                     Some((other, at)) if spec.is_required() => {
                         let first = self.place(at, format!("`{other}` can be left out"));
@@ -267,7 +282,8 @@ impl Reader {
                 example.insert(name.to_owned(), node.to_json());
             }
             for (name, parameter) in parameters.iter() {
-                if parameter.is_required() && !example.contains_key(name) {
+                let broken = self.broken.iter().any(|broken| broken == name);
+                if parameter.is_required() && !broken && !example.contains_key(name) {
                     self.error(
                         &item.at,
                         "bad_example",
@@ -287,7 +303,8 @@ impl Reader {
                 .allowed(parameters.names());
             return;
         };
-        if self.check_number_trap(node).is_some()
+        if !self.broken.iter().any(|broken| broken == name)
+            && self.check_number_trap(node).is_some()
             && let Some(complaint) = values::complaint(parameter, &node.to_json())
         {
             let found = self.error(&node.at, "bad_example", format!("{name}: {}", complaint.message));
@@ -296,5 +313,17 @@ impl Reader {
             }
             found.help(format!("allowed: {}", complaint.allowed));
         }
+    }
+}
+
+/// Stands for a parameter whose description is wrong, so that its name is known.
+fn anything() -> ParameterSpec {
+    ParameterSpec {
+        value: ValueSpec::of(ParameterType::Object),
+        default: None,
+        optional: true,
+        // With a keyword, an expression takes the parameter for anything.
+        keywords: vec![String::new()],
+        description: None,
     }
 }

@@ -36,7 +36,13 @@ pub(super) fn read(source: &Arc<Source>) -> (Vec<ReadCommand>, Vec<Diagnostic>) 
         Ok(root) => root,
         Err(error) => return (Vec::new(), vec![*error]),
     };
-    let mut reader = Reader { source: Arc::clone(source), found: Vec::new(), command: None, parameter: None };
+    let mut reader = Reader {
+        source: Arc::clone(source),
+        found: Vec::new(),
+        command: None,
+        parameter: None,
+        broken: Vec::new(),
+    };
     let commands = reader.file(&root);
     reader.found.sort_by_key(|found| found.place.range.start);
     reader.found.truncate(MOST_DIAGNOSTICS);
@@ -49,6 +55,8 @@ struct Reader {
     found: Vec<Diagnostic>,
     command: Option<String>,
     parameter: Option<String>,
+    /// Parameters of the present command whose description is wrong: nothing is to be concluded from them.
+    broken: Vec<String>,
 }
 
 const FILE_KEYS: [&str; 3] = ["catalogue", "group", "commands"];
@@ -64,7 +72,7 @@ impl Reader {
         self.format(&file, root);
         let group = file.get("group").and_then(|node| self.line(node, "group"));
         let Some(commands) = file.get("commands") else {
-            self.missing(&file, root, "commands", "the commands of the file");
+            self.missing(&file, root, "commands", "the commands of the file", "");
             return Vec::new();
         };
         if commands.value == NodeValue::Null {
@@ -92,8 +100,13 @@ impl Reader {
 
     fn format(&mut self, file: &Section<'_>, root: &Node) {
         let Some(node) = file.get("catalogue") else {
-            self.missing(file, root, "catalogue", "the version of the format")
-                .help("begin the file with `catalogue: 1`");
+            self.missing(
+                file,
+                root,
+                "catalogue",
+                "the version of the format",
+                "begin the file with `catalogue: 1`",
+            );
             return;
         };
         if node.value != NodeValue::Integer(FORMAT) {
@@ -149,11 +162,18 @@ impl Reader {
         self.found(Severity::Warning, at, code, message.into())
     }
 
-    fn missing(&mut self, section: &Section<'_>, node: &Node, key: &str, what: &str) -> &mut Diagnostic {
+    /// Complains about a key that is missing, unless it is there and misspelt.
+    fn missing(&mut self, section: &Section<'_>, node: &Node, key: &str, what: &str, help: &str) {
+        if section.meant.iter().any(|meant| meant == key) {
+            return;
+        }
         let at = section.name_at.clone().unwrap_or_else(|| node.at.clone());
         // The whole of a mapping begins where its first key does.
         let at = if at.is_empty() { section.first_key().unwrap_or(at) } else { at };
-        self.error(&at, "missing_key", format!("the key `{key}` is missing: {what}"))
+        let found = self.error(&at, "missing_key", format!("the key `{key}` is missing: {what}"));
+        if !help.is_empty() {
+            found.help(help);
+        }
     }
 
     /// The text of a value as it stands in the file.

@@ -70,8 +70,8 @@ impl Reader {
 
     fn value(&mut self, section: &Section<'_>, node: &Node, depth: usize) -> Option<ValueSpec> {
         let Some(kind) = section.get("type") else {
-            self.missing(section, node, "type", "what values it takes")
-                .allowed(ParameterType::ALL.map(ParameterType::name));
+            let all = ParameterType::ALL.map(ParameterType::name).join(", ");
+            self.missing(section, node, "type", "what values it takes", &format!("allowed: {all}"));
             return None;
         };
         let kind = self.parameter_type(kind)?;

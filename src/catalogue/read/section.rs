@@ -20,6 +20,8 @@ pub(super) struct Section<'n> {
     entries: Vec<(&'n str, &'n Node, &'n Node)>,
     /// Where the name of what the mapping describes stands.
     pub(super) name_at: Option<Range<usize>>,
+    /// The keys that unknown ones probably mean: they are not missing as well.
+    pub(super) meant: Vec<String>,
 }
 
 impl<'n> Section<'n> {
@@ -130,6 +132,7 @@ impl Reader {
             return None;
         }
         let entries = self.entries(node, what, "`key: value` lines below it")?;
+        let mut all_meant = Vec::new();
         for (name, key, _) in &entries {
             if keys.contains(name) {
                 continue;
@@ -137,6 +140,7 @@ impl Reader {
             let other_word = OTHER_WORDS.iter().find(|(word, key)| word == name && keys.contains(key));
             let meant =
                 other_word.map(|(_, key)| *key).or_else(|| names::nearest(name, keys.iter().copied()));
+            all_meant.extend(meant.map(str::to_owned));
             let found = self.error(&key.at, "unknown_key", format!("there is no key `{name}` here"));
             match (*name, meant) {
                 ("required", _) => {
@@ -144,16 +148,13 @@ impl Reader {
                         "a parameter without `default` is required; `optional: true` makes it optional",
                     );
                 }
-                ("<<", _) => {
-                    found.help("merge keys are not supported here: write the keys out");
-                }
                 _ => {
                     found.did_you_mean(meant);
                 }
             }
             found.allowed(keys.iter().copied());
         }
-        Some(Section { entries, name_at: None })
+        Some(Section { entries, name_at: None, meant: all_meant })
     }
 
     /// A text of one line.
