@@ -2,7 +2,6 @@
 
 use std::io::{self, BufRead, IsTerminal, Read};
 
-use argon2::{Argon2, PasswordHasher};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -10,6 +9,7 @@ use super::{
     exit::{Exit, Failure},
     terminal::Terminal,
 };
+use crate::security::hash_password;
 
 /// The most bytes of a password.
 const LONGEST: u64 = 1024;
@@ -30,7 +30,10 @@ pub(super) fn run(args: &AccountArgs, terminal: &Terminal) -> Result<(), Failure
     match args.action {
         Action::Hash => {
             let password = read_password(terminal)?;
-            let hash = hash(&password)?;
+            let hash = hash_password(password.as_bytes());
+            let hash = hash.map_err(|error| {
+                Failure::new(Exit::Internal, format!("cannot hash the password: {error}"))
+            })?;
             if terminal.json {
                 terminal.document(&json!({"password_hash": hash}))
             } else {
@@ -66,30 +69,10 @@ fn password_of(line: Vec<u8>) -> Result<String, Failure> {
     Ok(password.to_owned())
 }
 
-/// The argon2id PHC string of a password, with a salt of its own.
-fn hash(password: &str) -> Result<String, Failure> {
-    let hash = Argon2::default().hash_password(password.as_bytes());
-    let hash =
-        hash.map_err(|error| Failure::new(Exit::Internal, format!("cannot hash the password: {error}")))?;
-    Ok(hash.to_string())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use argon2::{PasswordVerifier, password_hash::phc::PasswordHash};
-
     use super::*;
-
-    #[test]
-    fn the_hash_is_argon2id_verifies_and_has_a_salt_of_its_own() {
-        let hashes = [hash("correct horse").unwrap(), hash("correct horse").unwrap()];
-        assert!(hashes.iter().all(|hash| hash.starts_with("$argon2id$v=19$")), "{hashes:?}");
-        assert_ne!(hashes[0], hashes[1]);
-        let parsed = PasswordHash::new(&hashes[0]).unwrap();
-        assert!(Argon2::default().verify_password(b"correct horse", &parsed).is_ok());
-        assert!(Argon2::default().verify_password(b"wrong horse", &parsed).is_err());
-    }
 
     #[test]
     fn the_line_end_is_no_part_of_the_password_and_blanks_are() {

@@ -1,6 +1,6 @@
 //! The options that every subcommand shares, and the connection that follows from them.
 
-use std::path::PathBuf;
+use std::{env, path::PathBuf};
 
 use clap::Args;
 use serde::{Serialize, de::DeserializeOwned};
@@ -10,6 +10,12 @@ use super::{
     terminal::{ColorWhen, Terminal},
 };
 use crate::client::{Client, ClientError, Credentials, DataDir, LoginWith, ServerAddress};
+
+/// The account to log in with instead of the token. Arguments are visible to every user of the machine, and
+/// the environment of a process only to its own, so a password is never an argument.
+const USER_VARIABLE: &str = "BEAMQ_USER";
+/// The password of that account.
+const PASSWORD_VARIABLE: &str = "BEAMQ_PASSWORD";
 
 /// The options of every subcommand.
 #[derive(Args, Debug, Clone)]
@@ -133,9 +139,12 @@ impl Target {
         }
     }
 
-    /// An embedded endpoint's credentials are beamq's own. A broker's are not: there the session logs in
-    /// with the token of the data directory.
+    /// An account in the environment comes first. An embedded endpoint's credentials are beamq's own. A
+    /// broker's are not: there the session logs in with the token of the data directory.
     fn login_for(&self, client: &Client) -> Result<LoginWith, Failure> {
+        if let (Ok(user), Ok(password)) = (env::var(USER_VARIABLE), env::var(PASSWORD_VARIABLE)) {
+            return Ok(LoginWith::Account { user, password });
+        }
         if let Some(credentials) = self.from_url.as_ref().filter(|_| client.peer_is_beamq()) {
             let Credentials { user, passcode } = credentials.clone();
             return Ok(if user == Credentials::TOKEN_USER {
@@ -164,6 +173,7 @@ impl Target {
 
     /// Adds where the server was looked for and what to do.
     fn explain(&self, error: ClientError) -> Failure {
+        let by_account = env::var_os(USER_VARIABLE).is_some() && error.rpc().is_some();
         let mut failure = Failure::from(error);
         if failure.hint.is_some() {
             return failure;
@@ -177,6 +187,9 @@ impl Target {
             (Exit::Unreachable | Exit::TimedOut, _) => Some(
                 "check the address, and that the server (`beamq serve`) or the broker runs there".to_owned(),
             ),
+            (Exit::Refused, _) if by_account => {
+                Some(format!("check the account in {USER_VARIABLE} and {PASSWORD_VARIABLE}"))
+            }
             (Exit::Refused, Some(place)) if !self.given => Some(format!(
                 "the token in {place}/token is made anew at every start of the server; \
                  is another server listening at {}?",

@@ -106,6 +106,7 @@ impl From<ClientError> for Failure {
             }
             ClientError::NotStomp { .. } | ClientError::Lost { .. } => Exit::Unreachable,
             ClientError::Refused { .. } => Exit::Refused,
+            ClientError::Rejected { .. } => Exit::Failed,
             ClientError::TimedOut { .. } => Exit::TimedOut,
             ClientError::Rpc(rpc) => exit_of(rpc),
             ClientError::BadReply { source, .. } | ClientError::BadParameters { source, .. } => {
@@ -114,9 +115,13 @@ impl From<ClientError> for Failure {
             }
         };
         let mut failure = Self::new(exit, message);
-        if let Some(rpc) = error.rpc() {
-            failure.hint = rpc.hint().map(str::to_owned).or_else(|| own_hint(rpc));
-            failure.rpc = Some(rpc.clone());
+        match error {
+            ClientError::Rpc(rpc) => {
+                failure.hint = rpc.hint().map(str::to_owned).or_else(|| own_hint(&rpc));
+                failure.rpc = Some(rpc);
+            }
+            ClientError::Rejected { hint, .. } => failure.hint = hint,
+            _ => {}
         }
         failure
     }
@@ -140,7 +145,18 @@ fn own_hint(error: &RpcError) -> Option<String> {
             let revision = error.data.get("revision")?;
             Some(format!("the queue is now at revision {revision}; look at `beamq queue list` and try again"))
         }
-        _ => None,
+        _ => allowed(error),
+    }
+}
+
+/// What would be accepted, where the error says so.
+fn allowed(error: &RpcError) -> Option<String> {
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match error.data.get("allowed")? {
+        Value::Array(values) => {
+            Some(format!("allowed: {}", values.iter().map(plain).collect::<Vec<_>>().join(", ")))
+        }
+        value => Some(format!("allowed: {}", plain(value))),
     }
 }
 
@@ -239,6 +255,7 @@ mod tests {
             Exit::Unreachable
         );
         assert_eq!(exit(ClientError::NotStomp { address, detail: "x".into() }), Exit::Unreachable);
+        assert_eq!(exit(ClientError::Rejected { message: "x".into(), hint: None }), Exit::Failed);
         assert_eq!(exit(ClientError::Lost { detail: "x".into() }), Exit::Unreachable);
         assert_eq!(exit(ClientError::Refused { message: "x".into() }), Exit::Refused);
         let after = Duration::from_secs(1);
@@ -274,6 +291,18 @@ mod tests {
         assert!(failure.hint.as_deref().unwrap().contains("revision 9"));
         assert_eq!(failure.document()["error"]["data"]["kind"], "stale_revision");
         assert_eq!(failure.document()["error"]["exit"], 5);
+    }
+
+    #[test]
+    fn what_is_allowed_is_told_when_there_is_no_better_hint() {
+        let hint = |data: Value| {
+            let Value::Object(data) = data else { return None };
+            Failure::from(ClientError::from(RpcError { code: -32602, message: "no".into(), data })).hint
+        };
+        assert_eq!(hint(json!({"allowed": ["line", "now"]})).as_deref(), Some("allowed: line, now"));
+        assert_eq!(hint(json!({"allowed": "1 to 200"})).as_deref(), Some("allowed: 1 to 200"));
+        assert_eq!(hint(json!({"allowed": "1", "hint": "try 1"})).as_deref(), Some("try 1"));
+        assert_eq!(hint(json!({})), None);
     }
 
     #[test]

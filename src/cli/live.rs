@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::{
     exit::Failure,
     model::{Elapsed, Event, Job, JobState, OutputLine},
-    moment, render,
+    moment,
+    render::{self, RepeatOutput},
     terminal::{Terminal, Tone},
 };
 
@@ -127,7 +128,14 @@ impl Live {
         let words = render::state_tone(&job.state)
             .map_or_else(|| words.clone(), |tone| self.terminal.tone(tone, &words));
         self.stamped(&format!("{}: {words}", render::job_name(job)))?;
-        if job.state.is_final() { self.print_all(render::report(job, &self.terminal)) } else { Ok(()) }
+        if !job.state.is_final() {
+            return Ok(());
+        }
+        let repeat = match self.output {
+            ShowOutput::Lines => RepeatOutput::No,
+            ShowOutput::Nothing => RepeatOutput::Yes,
+        };
+        self.print_all(render::report(job, repeat, &self.terminal))
     }
 
     /// Shows lines of output that have not been shown before.
@@ -193,8 +201,8 @@ impl Live {
         let Some((_, bar)) = &self.bar else { return };
         let name = self.jobs.get(id).map(|shown| shown.name.clone()).unwrap_or_default();
         let template = match progress.percent {
-            Some(_) => "{prefix} [{bar:24}] {elapsed} {msg}",
-            None => "{spinner} {prefix} {elapsed} {msg}",
+            Some(_) => "{prefix} [{bar:24}] {pos:>3} % {elapsed} {wide_msg}",
+            None => "{spinner} {prefix} {elapsed} {wide_msg}",
         };
         // The templates are constants; one that did not parse would leave the default look.
         bar.set_style(
@@ -202,7 +210,9 @@ impl Live {
         );
         bar.set_prefix(format!("{id} {} {}", render::cell(&name, 24), state.words()));
         bar.set_position(u64::from(hundredths(progress.percent)));
-        let job = Job { progress: Some(progress.clone()), ..Job::default() };
+        // The bar itself shows the percentage.
+        let progress = Progress { percent: None, ..progress.clone() };
+        let job = Job { progress: Some(progress), ..Job::default() };
         bar.set_message(render::whereabouts(&job));
     }
 
@@ -219,9 +229,7 @@ impl Live {
         if before == state || !(notable(state) || notable(&before)) {
             return Ok(());
         }
-        let why = why.map(|why| format!(" ({})", render::cell(why, 100))).unwrap_or_default();
-        let text = format!("queue {state}{why}");
-        let text = if notable(state) { self.terminal.tone(Tone::Attention, &text) } else { text };
+        let text = format!("queue {}", render::queue_state(state, why, &self.terminal));
         self.stamped(&text)
     }
 

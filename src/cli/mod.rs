@@ -20,7 +20,7 @@ mod queue;
 mod render;
 mod rerun;
 mod run_control;
-pub mod serve;
+mod serve;
 mod source;
 mod status;
 mod submit;
@@ -226,6 +226,30 @@ mod tests {
         ] {
             let error = parse(line).map(|_| line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_names_every_command_every_flag_and_every_exit_code() {
+        let documentation = include_str!("../../docs/command-line.md");
+        let mut open = vec![CommandLine::command()];
+        while let Some(command) = open.pop() {
+            for argument in command.get_arguments().filter_map(|argument| argument.get_long()) {
+                let flag = format!("--{argument}");
+                assert!(documentation.contains(&flag), "{}: {flag}", command.get_name());
+            }
+            for inner in command.get_subcommands() {
+                assert!(
+                    documentation.contains(&format!("`{}", inner.get_name()))
+                        || documentation.contains(&format!(" {}", inner.get_name())),
+                    "{}",
+                    inner.get_name()
+                );
+                open.push(inner.clone());
+            }
+        }
+        for code in ["0", "1", "2", "3", "4", "5", "6", "70"] {
+            assert!(documentation.contains(&format!("| {code} |")), "{code}");
         }
     }
 

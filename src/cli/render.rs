@@ -80,6 +80,21 @@ pub fn state_tone(state: &JobState) -> Option<Tone> {
     }
 }
 
+/// The queue's state with its reason: `held by ann: beam is off`, `blocked (the engine is away)`.
+#[must_use]
+pub fn queue_state(state: &str, why: Option<&str>, terminal: &Terminal) -> String {
+    let words = match why.map(|why| cell(why, 100)) {
+        // The server's reasons for a hold begin with the state itself.
+        Some(why) if why.starts_with(state) => why,
+        Some(why) => format!("{state} ({why})"),
+        None => state.to_owned(),
+    };
+    match state {
+        "held" | "blocked" | "draining" => terminal.tone(Tone::Attention, &words),
+        _ => words,
+    }
+}
+
 /// `job 7 cool_down.py`, as every text names a job.
 #[must_use]
 pub fn job_name(job: &Job) -> String {
@@ -111,11 +126,21 @@ pub fn error_line(job: &Job) -> Option<String> {
     Some(format!("{line}{}: {message}", report.error_type))
 }
 
+/// Whether a report repeats the last lines of output, which are not there to be seen otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepeatOutput {
+    Yes,
+    No,
+}
+
 /// A job's report for a person: what, where, the way there, the last output, what to try.
 #[must_use]
-pub fn report(job: &Job, terminal: &Terminal) -> Vec<String> {
+pub fn report(job: &Job, output: RepeatOutput, terminal: &Terminal) -> Vec<String> {
     let mut lines = Vec::new();
     let Some(report) = job.report.as_ref() else { return lines };
+    if report.error_type.is_empty() && report.command_errors.is_empty() {
+        return lines;
+    }
     if !report.error_type.is_empty() {
         let what = format!("{}: {}", report.error_type, terminal.foreign(&report.message));
         lines.push(format!("  {}", terminal.tone(Tone::Bad, what.lines().next().unwrap_or_default())));
@@ -138,7 +163,9 @@ pub fn report(job: &Job, terminal: &Terminal) -> Vec<String> {
             terminal.foreign(&error.message)
         )
     }));
-    lines.extend(last_output(report, terminal));
+    if output == RepeatOutput::Yes {
+        lines.extend(last_output(report, terminal));
+    }
     if let Some(hint) = &report.hint {
         lines.push(format!("  {} {}", terminal.tone(Tone::Attention, "hint:"), terminal.foreign(hint)));
     }
@@ -168,13 +195,29 @@ fn traceback(report: &Report, terminal: &Terminal) -> Vec<String> {
 const LAST_LINES: usize = 5;
 
 fn last_output(report: &Report, terminal: &Terminal) -> Vec<String> {
-    let skipped = report.output_tail.len().saturating_sub(LAST_LINES);
-    let last: Vec<_> = report.output_tail.iter().skip(skipped).collect();
+    let lines = without_traceback(report);
+    let last: Vec<_> = lines.iter().skip(lines.len().saturating_sub(LAST_LINES)).collect();
     if last.is_empty() {
         return Vec::new();
     }
-    let line = |text: &String| format!("    {}", terminal.tone(Tone::Faint, &terminal.foreign(text)));
+    let line = |text: &&String| format!("    {}", terminal.tone(Tone::Faint, &terminal.foreign(text)));
     std::iter::once("  last output".to_owned()).chain(last.into_iter().map(line)).collect()
+}
+
+/// The last output without Python's traceback, which says nothing that the report has not said already. It
+/// need not be at the very end: the order between the two streams is not certain.
+fn without_traceback(report: &Report) -> Vec<&String> {
+    let tail = &report.output_tail;
+    let all = || tail.iter().collect();
+    let Some(begin) = tail.iter().rposition(|line| line.starts_with("Traceback (most recent call last)"))
+    else {
+        return all();
+    };
+    let is_end = |line: &String| !line.starts_with(' ') && line.contains(&report.error_type);
+    match tail.iter().skip(begin + 1).position(is_end) {
+        Some(length) => tail.iter().take(begin).chain(tail.iter().skip(begin + length + 2)).collect(),
+        None => all(),
+    }
 }
 
 fn process_end(report: &Report) -> Option<String> {
@@ -270,6 +313,14 @@ mod tests {
     }
 
     #[test]
+    fn the_reason_of_a_hold_is_not_said_twice() {
+        let state = |state, why| queue_state(state, why, &terminal());
+        assert_eq!(state("held", Some("held by ann: beam is off")), "held by ann: beam is off");
+        assert_eq!(state("blocked", Some("the engine is away")), "blocked (the engine is away)");
+        assert_eq!(state("idle", None), "idle");
+    }
+
+    #[test]
     fn a_cell_is_one_short_line() {
         assert_eq!(cell("two\nlines", 20), "two lines");
         assert_eq!(cell("abcdefgh", 5), "abcd…");
@@ -289,14 +340,20 @@ mod tests {
             line: Some(12),
             text: Some("    return temprature * 2".into()),
             traceback: vec![frame(20, "<module>", "double()"), frame(12, "double", "return temprature * 2")],
-            output_tail: (1..=7).map(|n| format!("point {n}")).collect(),
+            output_tail: (1..=6)
+                .map(|n| format!("point {n}"))
+                .chain(
+                    ["Traceback (most recent call last):", "  File", "NameError: …", "point 7"]
+                        .map(Into::into),
+                )
+                .collect(),
             exit_code: Some(1),
             hint: Some("did you mean 'temperature'?".into()),
             ..Report::default()
         };
         let job = Job { id: "3".into(), report: Some(report_of), ..Job::default() };
         assert_eq!(
-            report(&job, &terminal()).join("\n"),
+            report(&job, RepeatOutput::Yes, &terminal()).join("\n"),
             "  NameError: name 'temprature' is not defined\n\
              \x20 line 12 │     return temprature * 2\n\
              \x20 called from\n\
@@ -312,8 +369,9 @@ mod tests {
 
     #[test]
     fn a_job_that_succeeded_has_nothing_to_report() {
-        let job = Job { report: Some(Report::default()), ..Job::default() };
-        assert_eq!(report(&job, &terminal()), Vec::<String>::new());
+        let output_tail = vec!["done".to_owned()];
+        let job = Job { report: Some(Report { output_tail, ..Report::default() }), ..Job::default() };
+        assert_eq!(report(&job, RepeatOutput::Yes, &terminal()), Vec::<String>::new());
         assert_eq!(error_line(&job), None);
     }
 

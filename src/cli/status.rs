@@ -41,16 +41,12 @@ fn text(status: &Status, info: &Info, terminal: &Terminal) -> Vec<String> {
     lines.push(row("engine", format!("{} {}{}", engine.kind, engine.state, detail.unwrap_or_default())));
 
     let queue = &status.queue;
-    let why = queue.why.as_ref().map(|why| format!(" ({})", render::cell(why, 100))).unwrap_or_default();
-    let state = match queue.state.as_str() {
-        "held" | "blocked" | "draining" => terminal.tone(Tone::Attention, &queue.state),
-        other => other.to_owned(),
-    };
+    let state = render::queue_state(&queue.state, queue.why.as_deref(), terminal);
     let finish = queue.expected_finish.as_ref().map(|time| format!(", done about {}", moment::short(time)));
     lines.push(row(
         "queue",
         format!(
-            "{state}{why}, {} waiting, revision {}{}",
+            "{state}, {} waiting, revision {}{}",
             queue.length,
             queue.revision,
             finish.unwrap_or_default()

@@ -236,12 +236,11 @@ pub(super) async fn until_ended(
 
 async fn explain_waiting(session: &Session) -> Result<(), Failure> {
     let status: Status = session.call("server.status", json!({})).await?;
-    let why = status.queue.why.map(|why| format!(" ({})", render::cell(&why, 100))).unwrap_or_default();
-    match status.queue.state.as_str() {
-        "held" => session
-            .terminal
-            .remark(format!("the queue is held{why}: nothing starts until `beamq queue release`")),
-        "blocked" => session.terminal.remark(format!("the queue is blocked{why}")),
+    let (terminal, queue) = (session.terminal, &status.queue);
+    let state = render::queue_state(&queue.state, queue.why.as_deref(), &terminal);
+    match queue.state.as_str() {
+        "held" => terminal.remark(format!("queue {state}; nothing starts until `beamq queue release`")),
+        "blocked" => terminal.remark(format!("queue {state}")),
         _ => {}
     }
     Ok(())

@@ -33,6 +33,15 @@ pub enum ClientError {
         /// What the other side said, in one line.
         message: String,
     },
+    /// The endpoint or the broker could not take a frame that was sent: it was too large, for example. The
+    /// connection ends with that.
+    #[error("{message}")]
+    Rejected {
+        /// What the other side said, in one line.
+        message: String,
+        /// What it said to try.
+        hint: Option<String>,
+    },
     /// The connection ended while a reply was due.
     #[error("the connection to the server was lost: {detail}")]
     Lost {

@@ -87,7 +87,12 @@ impl Dispatcher {
         let role = self.login_of(session).map(|actor| actor.role);
         let allowed = call.request.and_then(|request| {
             self.check_key(session, call.key.as_deref(), &request)?;
-            request.check_role(role)?;
+            request.check_role(role).inspect_err(|error| {
+                // Who tries what their role does not allow is of interest to those who gave the role.
+                if role.is_some() {
+                    self.audit(session, request.method().name(), error.kind().name(), None, None);
+                }
+            })?;
             Ok(request)
         });
         match allowed {
@@ -217,7 +222,12 @@ impl Dispatcher {
         method: Method,
         order: Order,
     ) -> Result<Answer, RpcError> {
-        let before = self.state_for_audit();
+        let mut before = self.state_for_audit();
+        if let (Order::Edit { job, .. }, Some(before)) = (&order, before.as_object_mut())
+            && let Some(machine) = self.core.job(*job)
+        {
+            before.insert("subject".into(), spec_for_audit(*job, &machine.spec));
+        }
         let active = self.core.queue().active;
         let subject = subject_of(&order);
         let answer = self.turn(Input::Order(actor.clone(), order));
@@ -430,13 +440,32 @@ fn proxy_error(text: &str) -> Arc<str> {
     json!({"success": false, "payload": text}).to_string().into()
 }
 
+/// What an edit changes, short enough to be kept for every edit.
+fn spec_for_audit(job: JobId, spec: &JobSpec) -> Value {
+    let size = match &spec.body {
+        beamq_machines::JobBody::Script { source, .. } => source.len(),
+        beamq_machines::JobBody::Commands(calls) => calls.len(),
+    };
+    json!({
+        "job": job,
+        "name": spec.name,
+        "kind": spec.kind(),
+        "size": size,
+        "tags": spec.tags,
+        "group": spec.group,
+        "not_before": spec.not_before.map(protocol::Rfc3339),
+        "deadline": spec.deadline.map(protocol::Rfc3339),
+        "timeout_ms": spec.timeout_ms,
+    })
+}
+
 fn subject_of(order: &Order) -> Option<Value> {
     match order {
         Order::Submit { jobs, .. } => Some(json!({
             "jobs": jobs.iter().take(20).map(|job| json!({"id": job.id, "name": job.spec.name})).collect::<Vec<_>>(),
             "count": jobs.len(),
         })),
-        Order::Edit { job, spec, .. } => Some(json!({"job": job, "name": spec.name})),
+        Order::Edit { job, spec, .. } => Some(spec_for_audit(*job, spec)),
         Order::HoldJobs { jobs, .. }
         | Order::ReleaseJobs { jobs, .. }
         | Order::Remove { jobs, .. }

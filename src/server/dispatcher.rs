@@ -54,6 +54,7 @@ pub(super) struct Dispatcher {
     pub(super) started: Instant,
     pub(super) closing: Option<Closing>,
     engine: EngineLink,
+    engine_lives: bool,
     doors: transport::Clients,
     timers: Timers,
     fact_seq: u64,
@@ -61,6 +62,8 @@ pub(super) struct Dispatcher {
     questions: BTreeMap<PromptId, OpenQuestion>,
     queue_changed: bool,
     order_announced: Option<Instant>,
+    /// What came while the journal could not be written, for afterwards.
+    delayed: Vec<Delivery>,
 }
 
 /// How the server is being stopped.
@@ -122,6 +125,7 @@ impl Dispatcher {
             started: Instant::now(),
             closing: None,
             engine,
+            engine_lives: true,
             doors,
             timers: Timers::default(),
             fact_seq,
@@ -129,6 +133,7 @@ impl Dispatcher {
             questions: BTreeMap::new(),
             queue_changed: false,
             order_announced: None,
+            delayed: Vec::new(),
         }
     }
 
@@ -140,12 +145,15 @@ impl Dispatcher {
         mut stop: watch::Receiver<bool>,
     ) {
         self.turn(Input::Restarted);
-        self.settle(&mut deliveries).await;
+        self.settle(&mut deliveries, &stop).await;
         while !self.finished() {
             let wake = self.next_wake();
             tokio::select! {
                 Some(delivery) = deliveries.recv() => self.delivered(delivery),
-                Some(event) = self.engine.events.recv() => self.engine_event(event),
+                event = self.engine.events.recv(), if self.engine_lives => match event {
+                    Some(event) => self.engine_event(event),
+                    None => self.engine_died(),
+                },
                 Some(message) = inside.recv() => self.heard_inside(message),
                 Ok(()) = stop.changed(), if self.closing.is_none() => self.begin_to_close(),
                 () = tokio::time::sleep_until(wake) => {}
@@ -162,9 +170,9 @@ impl Dispatcher {
                 }
             }
             self.timers_due();
-            self.settle(&mut deliveries).await;
+            self.settle(&mut deliveries, &stop).await;
         }
-        self.close(&mut deliveries).await;
+        self.close(&mut deliveries, &stop).await;
     }
 
     fn next_wake(&self) -> Instant {
@@ -387,6 +395,17 @@ impl Dispatcher {
         }
     }
 
+    /// The engine's task ended without being asked to, which only a fault of ours can cause.
+    fn engine_died(&mut self) {
+        self.engine_lives = false;
+        let why = "the engine has stopped working: restart the server, and report its log".to_owned();
+        tracing::error!("the engine's task has ended");
+        if let Some(job) = self.core.queue().active {
+            self.notice(job, EngineNotice::Lost { why: why.clone() });
+        }
+        self.engine_state(EngineState::Unavailable, Some(why), Self::now());
+    }
+
     fn notice(&mut self, job: JobId, notice: EngineNotice) {
         self.turn(Input::Engine(job, notice));
     }
@@ -468,11 +487,13 @@ impl Dispatcher {
     }
 
     /// Commits what is pending, then does it.
-    async fn settle(&mut self, deliveries: &mut mpsc::Receiver<Delivery>) {
+    async fn settle(&mut self, deliveries: &mut mpsc::Receiver<Delivery>, stop: &watch::Receiver<bool>) {
         self.announce_queue_if_due();
         let Pending { batch, after } = std::mem::take(&mut self.pending);
         if batch.needs_acknowledgement() {
-            self.commit(batch, deliveries).await;
+            if !self.commit(batch, deliveries, stop).await {
+                return;
+            }
         } else if !batch.is_empty() {
             self.journal.append_lazily(batch);
         }
@@ -481,21 +502,37 @@ impl Dispatcher {
         }
     }
 
-    /// Commits, and does not give up: until the facts are on disk nothing follows from them, and new
-    /// requests are told why.
-    async fn commit(&mut self, batch: Batch, deliveries: &mut mpsc::Receiver<Delivery>) {
+    /// Commits, and does not give up before the server is stopped: until the facts are on disk nothing
+    /// follows from them, and new requests are told why. `false` when the server was stopped instead.
+    async fn commit(
+        &mut self,
+        batch: Batch,
+        deliveries: &mut mpsc::Receiver<Delivery>,
+        stop: &watch::Receiver<bool>,
+    ) -> bool {
         let mut wait = Duration::from_millis(50);
         loop {
-            let Err(error) = self.journal.commit(batch.clone()).await else { return };
+            let Err(error) = self.journal.commit(batch.clone()).await else { break };
             tracing::error!(%error, "the journal cannot be written; nothing goes on until it can");
+            if *stop.borrow() {
+                return false;
+            }
             let until = Instant::now() + wait;
             wait = (wait * 2).min(Duration::from_secs(5));
             while let Ok(Some(delivery)) = tokio::time::timeout_at(until, deliveries.recv()).await {
-                if let Delivery::Message { session, correlation, decoded, room: _ } = delivery {
-                    self.refuse_while_stuck(session, correlation, decoded, &error.to_string());
+                match delivery {
+                    Delivery::Message { session, correlation, decoded, room: _ } => {
+                        self.refuse_while_stuck(session, correlation, decoded, &error.to_string());
+                    }
+                    // A client that comes or goes is no request: it is seen to afterwards, in order.
+                    other => self.delayed.push(other),
                 }
             }
         }
+        for delivery in std::mem::take(&mut self.delayed) {
+            self.delivered(delivery);
+        }
+        true
     }
 
     fn act(&mut self, step: After) {
@@ -537,16 +574,34 @@ impl Dispatcher {
     fn begin_to_close(&mut self) {
         let at_most = Instant::now() + self.settings.shutdown_at_most;
         self.closing = Some(Closing { at_most });
-        tracing::info!(active = ?self.core.queue().active, "stopping");
+        let active = self.core.queue().active;
+        tracing::info!(?active, "stopping");
+        self.announce_stop(active);
         self.turn(Input::Closing { abort_active: self.settings.shutdown_aborts });
+    }
+
+    /// Clients would otherwise learn of the stop only when their connections end.
+    fn announce_stop(&mut self, active: Option<JobId>) {
+        let text = match active {
+            Some(id) if self.settings.shutdown_aborts => {
+                format!("the server is being stopped: job {id} is aborted, the queue is kept")
+            }
+            Some(id) => format!(
+                "the server is being stopped: it waits up to {} s for job {id}; the queue is kept",
+                self.settings.shutdown_at_most.as_secs()
+            ),
+            None => "the server is being stopped; the queue is kept".to_owned(),
+        };
+        let event = NoticeEvent { notice: "stopping".into(), text, job: active, minutes: None };
+        self.announce(EventBody::Notice(event), Self::now());
     }
 
     fn finished(&self) -> bool {
         self.closing.is_some() && self.core.queue().active.is_none()
     }
 
-    async fn close(mut self, deliveries: &mut mpsc::Receiver<Delivery>) {
-        self.settle(deliveries).await;
+    async fn close(mut self, deliveries: &mut mpsc::Receiver<Delivery>, stop: &watch::Receiver<bool>) {
+        self.settle(deliveries, stop).await;
         self.engine.calls.send(EngineCall::Shutdown).ok();
         // The engine's events end when all its processes are gone.
         while self.engine.events.recv().await.is_some() {}

@@ -118,6 +118,9 @@ impl Core {
     /// Takes what happened and gives what follows.
     pub fn handle(&mut self, input: Input, at: Timestamp) -> Outcome {
         let mut outcome = Outcome::default();
+        // Clients speak all the time. What they say as such starts no job, and looking for one costs a walk
+        // along the whole queue when every job of it is held.
+        let may_start_a_job = !matches!(input, Input::Session(..));
         match input {
             Input::Order(actor, order) => {
                 let answer = self.order(&actor, order, at, &mut outcome);
@@ -130,7 +133,9 @@ impl Core {
             Input::Restarted => self.restarted(at, &mut outcome),
             Input::Closing { abort_active } => self.close(abort_active, at, &mut outcome),
         }
-        self.start_next(at, &mut outcome);
+        if may_start_a_job {
+            self.start_next(at, &mut outcome);
+        }
         if let Some(Ok(answer)) = &mut outcome.answer {
             self.bring_up_to_date(answer);
         }

@@ -55,7 +55,7 @@ impl DemoServer {
         let program = std::env::current_exe().map_err(failed)?;
         let log = fs::File::create(data.path.join("server.log")).map_err(failed)?;
         let child = Command::new(program)
-            .args(["serve", "--stomp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--json", "--data"])
+            .args(["serve", "--stomp", "127.0.0.1:0", "--json", "--data"])
             .arg(&data.path)
             // The demo is to show the same thing whatever is set for this user's own server.
             .env_remove("BEAMQ_CONFIG")

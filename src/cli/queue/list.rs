@@ -22,13 +22,9 @@ pub(super) async fn run(session: &Session) -> Result<(), Failure> {
 }
 
 fn text(queue: &Queue, terminal: &Terminal) -> Vec<String> {
-    let why = queue.why.as_ref().map(|why| format!(" ({})", render::cell(why, 100))).unwrap_or_default();
-    let state = match queue.state.as_str() {
-        "held" | "blocked" | "draining" => terminal.tone(Tone::Attention, &queue.state),
-        other => other.to_owned(),
-    };
+    let state = render::queue_state(&queue.state, queue.why.as_deref(), terminal);
     let mut lines =
-        vec![format!("queue {state}{why}, {} waiting, revision {}", queue.waiting.len(), queue.revision)];
+        vec![format!("queue {state}, {} waiting, revision {}", queue.waiting.len(), queue.revision)];
     if queue.active.is_none() && queue.waiting.is_empty() {
         return lines;
     }
@@ -88,9 +84,13 @@ mod tests {
 
     #[test]
     fn an_empty_queue_is_one_line() {
-        let queue =
-            Queue { state: "held".into(), why: Some("job 3 failed".into()), revision: 2, ..Queue::default() };
+        let queue = Queue {
+            state: "held".into(),
+            why: Some("held by beamq: job 3 failed".into()),
+            revision: 2,
+            ..Queue::default()
+        };
         let lines = text(&queue, &Terminal::new(false, false, ColorWhen::Never));
-        assert_eq!(lines, ["queue held (job 3 failed), 0 waiting, revision 2"]);
+        assert_eq!(lines, ["queue held by beamq: job 3 failed, 0 waiting, revision 2"]);
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::handshake::{Link, REPLY_QUEUE, Reader, Writer, refusal};
+use super::handshake::{Link, REPLY_QUEUE, Reader, Writer, hint, refusal};
 use crate::{
     client::{ClientError, RpcError},
     wire::stomp::{Command, Frame, HeartBeat, Received, StompError},
@@ -68,7 +68,7 @@ pub(super) struct Exchange {
 /// How the connection ended.
 enum End {
     Asked,
-    Refused(String),
+    Refused { message: String, hint: Option<String> },
     Lost(String),
 }
 
@@ -113,7 +113,13 @@ impl Exchange {
         for (_, answer) in self.open.drain() {
             let _ = answer.send(Err(match &end {
                 End::Asked => ClientError::Lost { detail: "it was closed".to_owned() },
-                End::Refused(message) => ClientError::Refused { message: message.clone() },
+                // The word is a broker's, for a destination that the account may not use.
+                End::Refused { message, .. } if message.contains("authorized") => {
+                    ClientError::Refused { message: message.clone() }
+                }
+                End::Refused { message, hint } => {
+                    ClientError::Rejected { message: message.clone(), hint: hint.clone() }
+                }
                 End::Lost(detail) => ClientError::Lost { detail: detail.clone() },
             }));
         }
@@ -150,7 +156,7 @@ impl Exchange {
                 None
             }
             Command::Receipt if frame.get("receipt-id") == Some(FAREWELL) => Some(End::Asked),
-            Command::Error => Some(End::Refused(refusal(frame))),
+            Command::Error => Some(End::Refused { message: refusal(frame), hint: hint(frame) }),
             // Frames that a server has no reason to send to this client change nothing.
             _ => None,
         }

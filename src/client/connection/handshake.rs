@@ -109,6 +109,13 @@ pub(super) fn refusal(frame: &Frame) -> String {
     text.lines().next().unwrap_or_default().chars().take(500).collect()
 }
 
+/// What an ERROR frame of an embedded endpoint says to try.
+pub(super) fn hint(frame: &Frame) -> Option<String> {
+    let body = std::str::from_utf8(&frame.body).ok()?;
+    let hint = body.lines().find_map(|line| line.strip_prefix("hint: "))?;
+    Some(hint.chars().take(500).collect())
+}
+
 fn not_stomp(address: &ServerAddress, detail: String) -> ClientError {
     ClientError::NotStomp { address: address.clone(), detail }
 }

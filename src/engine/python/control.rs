@@ -58,6 +58,8 @@ pub(super) enum FromWorker {
     Ready { python: String },
     /// It cannot run jobs.
     Refused { reason: String },
+    /// It has the job.
+    Taken,
     /// The first line is about to run.
     Started,
     /// Where the script is.

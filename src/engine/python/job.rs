@@ -23,6 +23,9 @@ use crate::engine::{EngineCall, EngineEvent, JobEnd, JobStart, Question};
 const WAITING_NOTES: usize = 256;
 /// How long the last words of a dead worker may take to arrive: they are in the socket already.
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
+/// How long a worker may take to read a whole script, and a message.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 /// The longest time-out of a question that is told on; scripts can write any number.
 const LONGEST_TIMEOUT_S: f64 = 10.0 * 365.0 * 86_400.0;
 
@@ -39,8 +42,17 @@ pub(super) struct JobRoom {
     pub(super) begun: oneshot::Sender<()>,
 }
 
+/// What became of a job in a worker.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It ended.
+    Ended(Box<JobEnd>),
+    /// The worker died before it took the job: nothing of it ran, so another worker may have it.
+    NotTaken(Box<JobStart>),
+}
+
 /// Runs the job. The caller sends the end as the job's last event.
-pub(super) async fn run(worker: Worker, room: JobRoom) -> JobEnd {
+pub(super) async fn run(worker: Worker, room: JobRoom) -> Outcome {
     let JobRoom { start, directory, output_limit, calls, events, begun } = room;
     let job = start.job;
     let Worker { process, reader, writer, pipes } = worker;
@@ -67,6 +79,8 @@ pub(super) async fn run(worker: Worker, room: JobRoom) -> JobEnd {
         waiting_notes: None,
         question: None,
         line: None,
+        taken: false,
+        abort_asked: false,
         finished: None,
         fault: None,
         kill_at: None,
@@ -75,14 +89,19 @@ pub(super) async fn run(worker: Worker, room: JobRoom) -> JobEnd {
     run.hand_over(&start, &directory).await;
     let status = run.steer(reader, calls).await;
     let elapsed = began.elapsed();
+    let not_taken = !run.taken && !run.abort_asked;
     let Run { notes, finished, fault, line, announce, .. } = run;
     drop((notes, announce));
     let _pump_listens = output_finishes.send(());
     let summary = pump.await.unwrap_or_default();
     // What the script left behind is kept: it may be data. An empty folder is not worth keeping.
     let _not_empty = tokio::fs::remove_dir(&directory).await;
+    if not_taken {
+        return Outcome::NotTaken(start);
+    }
     let source = &start.source;
-    end_of(Remains { finished, status, fault, line, source, elapsed, tail: summary.tail })
+    let remains = Remains { finished, status, fault, line, source, elapsed, tail: summary.tail };
+    Outcome::Ended(Box::new(end_of(remains)))
 }
 
 struct Run {
@@ -96,6 +115,8 @@ struct Run {
     /// The question that is open.
     question: Option<u64>,
     line: Option<u32>,
+    taken: bool,
+    abort_asked: bool,
     finished: Option<(Option<Report>, i32)>,
     fault: Option<ControlError>,
     /// When a worker that closed its channel is killed.
@@ -115,8 +136,10 @@ impl Run {
             black_box: start.black_box,
             directory: directory.to_owned(),
         };
-        // A worker that died just now is noticed by its exit.
-        let _gone = self.writer.send(&message).await;
+        // A worker that died just now is noticed by its exit; one that does not read is of no use.
+        if timeout(TAKEN_WITHIN, self.writer.send(&message)).await.is_err() {
+            self.process.kill();
+        }
     }
 
     /// Passes things on between server and worker until the process group is gone.
@@ -140,7 +163,7 @@ impl Run {
                 }
                 call = calls.recv(), if called => match call {
                     Some(call) => self.called(call).await,
-                    None => { self.process.kill(); called = false; }
+                    None => { self.called(EngineCall::Shutdown).await; called = false; }
                 },
                 said = reader.next(), if listening && self.waiting_notes.is_none() => match said {
                     Ok(said) => self.heard(said).await,
@@ -172,6 +195,7 @@ impl Run {
     }
 
     async fn called(&mut self, call: EngineCall) {
+        self.abort_asked |= matches!(call, EngineCall::Abort(..) | EngineCall::Shutdown);
         match call {
             EngineCall::Pause(_, level) => self.say(&ToWorker::Pause { level }).await,
             EngineCall::CancelPause(_) => self.say(&ToWorker::CancelPause).await,
@@ -201,7 +225,7 @@ impl Run {
     async fn say(&mut self, message: &ToWorker) {
         // A worker whose process is stopped or stuck does not read; the later stages of an abort must
         // not wait for it. A message is small, so the socket takes it unless it is full of others.
-        let sent = timeout(Duration::from_millis(200), self.writer.send(message)).await;
+        let sent = timeout(HEARD_WITHIN, self.writer.send(message)).await;
         if !matches!(sent, Ok(Ok(()))) {
             tracing::debug!(job = %self.job, "a worker did not take a message");
         }
@@ -212,6 +236,7 @@ impl Run {
     async fn heard(&mut self, said: FromWorker) {
         let job = self.job;
         match said {
+            FromWorker::Taken => self.taken = true,
             FromWorker::Started => {
                 self.tell(EngineEvent::Started(job)).await;
                 self.let_output_begin();

@@ -1,12 +1,12 @@
 //! The engine that runs every job in a fresh CPython process.
 //!
-//! A worker is started ahead of time and used once ([`worker`], [`supervisor`]). It leads a process group,
-//! which is gone when the job has ended, and it dies with the server ([`process`], [`registry`]). A private
-//! channel carries JSON lines both ways ([`control`]); what the job writes is numbered and bounded
-//! ([`output`]). The Python side is under `lib/` and is part of the binary ([`library`]).
+//! A worker is started ahead of time and used once (`worker`, `supervisor`). It leads a process group,
+//! which is gone when the job has ended, and it dies with the server (`process`, `registry`). A private
+//! channel carries JSON lines both ways (`control`); what the job writes is numbered and bounded
+//! (`output`). The Python side is under `lib/` and is part of the binary (`library`).
 //!
 //! No decision about the queue belongs here, nor what a pause or an abort means for a job: this room
-//! carries out calls and reports what it sees. `unsafe` has one place, in [`process`].
+//! carries out calls and reports what it sees. `unsafe` has one place, in `process`.
 //!
 //! Files in the engine's folder: `lib/` the worker's Python files; `workers/` one entry per living worker,
 //! for the next server to find; `jobs/ID/` the working directory of a job, removed at its end if the

@@ -2,8 +2,11 @@
 
 use std::{
     collections::VecDeque,
+    future::poll_fn,
+    pin::{Pin, pin},
     process::{ChildStderr as StdStderr, ChildStdout as StdStdout},
     sync::Arc,
+    task::Poll,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -27,6 +30,8 @@ const BATCH_EVERY: Duration = Duration::from_millis(20);
 const PARTIAL_AFTER: Duration = Duration::from_millis(250);
 /// How often the count of dropped lines is told when nothing else is.
 const DROPPED_EVERY: Duration = Duration::from_secs(1);
+/// How often standard output is preferred before standard error has its turn.
+const FAIRNESS: u32 = 8;
 /// How long pipes that an escaped process still holds open are read after the end of the job.
 const DRAIN_FOR: Duration = Duration::from_millis(500);
 /// What can be in a pipe at the end of the job; more than that comes from an escaped process.
@@ -40,6 +45,8 @@ const TAIL_LINE_CHARS: usize = 2000;
 pub(super) struct Pipes {
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
+    /// How often standard output was read since standard error was looked at first.
+    stdout_in_a_row: u32,
 }
 
 impl Pipes {
@@ -52,6 +59,7 @@ impl Pipes {
         Ok(Self {
             stdout: Some(ChildStdout::from_std(stdout)?),
             stderr: Some(ChildStderr::from_std(stderr)?),
+            stdout_in_a_row: 0,
         })
     }
 
@@ -60,21 +68,51 @@ impl Pipes {
         buffer.clear();
         while self.stdout.is_some() || self.stderr.is_some() {
             let mut other = Vec::new();
-            let (stream, length) = tokio::select! {
-                length = read_from(self.stdout.as_mut(), buffer) => (OutputStream::Stdout, length),
-                length = read_from(self.stderr.as_mut(), &mut other) => {
-                    buffer.append(&mut other);
-                    (OutputStream::Stderr, length)
-                }
-            };
-            match (stream, length) {
-                (stream, 1..) => return Some(stream),
-                (OutputStream::Stdout, 0) => self.stdout = None,
-                (_, 0) => self.stderr = None,
+            let stderr_first = self.stdout_in_a_row >= FAIRNESS;
+            if stderr_first {
+                self.stdout_in_a_row = 0;
             }
+            let (stream, length) = {
+                let stdout = pin!(read_from(self.stdout.as_mut(), buffer));
+                let stderr = pin!(read_from(self.stderr.as_mut(), &mut other));
+                first_of(stdout, stderr, stderr_first).await
+            };
+            buffer.append(&mut other);
+            match stream {
+                OutputStream::Stdout if length == 0 => self.stdout = None,
+                _ if length == 0 => self.stderr = None,
+                OutputStream::Stdout => self.stdout_in_a_row += 1,
+                _ => self.stdout_in_a_row = 0,
+            }
+            if length > 0 {
+                return Some(stream);
+            }
+            self.stdout_in_a_row = 0;
         }
         None
     }
+}
+
+/// What was printed last before an error should come before the error, so standard output goes first when
+/// both have something; but not for ever.
+async fn first_of(
+    mut stdout: Pin<&mut impl Future<Output = usize>>,
+    mut stderr: Pin<&mut impl Future<Output = usize>>,
+    stderr_first: bool,
+) -> (OutputStream, usize) {
+    poll_fn(|context| {
+        if stderr_first && let Poll::Ready(length) = stderr.as_mut().poll(context) {
+            return Poll::Ready((OutputStream::Stderr, length));
+        }
+        if let Poll::Ready(length) = stdout.as_mut().poll(context) {
+            return Poll::Ready((OutputStream::Stdout, length));
+        }
+        if stderr_first {
+            return Poll::Pending;
+        }
+        stderr.as_mut().poll(context).map(|length| (OutputStream::Stderr, length))
+    })
+    .await
 }
 
 async fn read_from<R: AsyncRead + Unpin>(pipe: Option<&mut R>, buffer: &mut Vec<u8>) -> usize {

@@ -5,17 +5,17 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use beamq_machines::JobId;
 use tokio::{
     sync::{mpsc, oneshot},
-    task::{JoinHandle, JoinSet},
+    task::{JoinError, JoinHandle, JoinSet},
     time::{Instant, sleep_until},
 };
 
 use super::{
     ending::{end_before_start, end_by_engine},
-    job::{self, JobRoom},
+    job::{self, JobRoom, Outcome},
     registry::Registry,
     worker::{LaunchError, Launcher, Worker},
 };
-use crate::engine::{EngineCall, EngineEvent, EngineState, JobEnd, JobStart};
+use crate::engine::{EngineCall, EngineEvent, EngineState, JobStart};
 
 /// How long to wait after a failed start of a worker: doubled each time, up to the second value.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
@@ -25,7 +25,7 @@ const LAST_RETRY: Duration = Duration::from_secs(4);
 struct Active {
     job: JobId,
     calls: mpsc::UnboundedSender<EngineCall>,
-    task: JoinHandle<JobEnd>,
+    task: JoinHandle<Outcome>,
     /// Fires when the script runs; taken then.
     begun: Option<oneshot::Receiver<()>>,
 }
@@ -85,9 +85,7 @@ impl Supervisor {
                     Some(EngineCall::Start(start)) => self.accept(start).await,
                     Some(call) => self.pass_on(call).await,
                 },
-                end = if_some(task) => {
-                    self.ended(end.unwrap_or_else(|error| end_by_engine(&error.to_string()))).await;
-                }
+                end = if_some(task) => self.ended(end).await,
                 _ = if_some(begun) => if let Some(active) = &mut self.active { active.begun = None },
                 Some(launched) = self.launching.join_next(), if !self.launching.is_empty() => match launched {
                     Ok(Ok(worker)) => self.became_ready(worker).await,
@@ -183,9 +181,18 @@ impl Supervisor {
         }
     }
 
-    async fn ended(&mut self, end: JobEnd) {
-        if let Some(active) = self.active.take() {
-            self.tell(EngineEvent::Ended(active.job, Box::new(end))).await;
+    async fn ended(&mut self, outcome: Result<Outcome, JoinError>) {
+        let Some(Active { job, .. }) = self.active.take() else { return };
+        match outcome {
+            Ok(Outcome::NotTaken(start)) => {
+                tracing::warn!(%job, "the spare worker died; the job gets another one");
+                self.waiting = Some(start);
+            }
+            Ok(Outcome::Ended(end)) => self.tell(EngineEvent::Ended(job, end)).await,
+            Err(error) => {
+                let end = end_by_engine(&error.to_string());
+                self.tell(EngineEvent::Ended(job, Box::new(end))).await;
+            }
         }
     }
 
@@ -223,10 +230,10 @@ impl Supervisor {
     async fn shut_down(mut self) {
         self.launching.shutdown().await;
         self.spares.clear();
-        if let Some(active) = self.active.take() {
+        if let Some(active) = &mut self.active {
             let _ending = active.calls.send(EngineCall::Shutdown);
-            let end = active.task.await.unwrap_or_else(|error| end_by_engine(&error.to_string()));
-            self.tell(EngineEvent::Ended(active.job, Box::new(end))).await;
+            let outcome = (&mut active.task).await;
+            self.ended(outcome).await;
         }
         if let Some(start) = self.waiting.take() {
             let end = end_before_start("the script server was stopped before the job had a process");

@@ -10,15 +10,22 @@ Everything here also works without a server: then a script runs as it would in S
         beamq.pause_point()
 """
 
+from __future__ import annotations
+
 import time as _time
-from typing import Any, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple, TypeVar
+from collections import namedtuple as _namedtuple
+
+# Type checkers take this for true; a worker starts faster without the module.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable, Iterator, Optional, Sequence, TypeVar
+
+    _Item = TypeVar("_Item")
 
 __all__ = [
     "Abort", "Job", "WaitSkipped", "ask", "checkpoint", "in_dry_run", "job", "note", "pause_point",
     "progress", "sleep", "step", "track",
 ]
-
-_Item = TypeVar("_Item")
 
 
 class Abort(BaseException):
@@ -30,14 +37,11 @@ class WaitSkipped(Exception):
     the call to go on after it."""
 
 
-class Job(NamedTuple):
-    """The job that runs this script."""
+class Job(_namedtuple("Job", ("id", "name", "owner", "tags", "group"))):
+    """The job that runs this script: `id`, `name` and `owner` as text, `tags` as a tuple of texts, and
+    `group`, the series it belongs to, or None."""
 
-    id: str
-    name: str
-    owner: str
-    tags: Tuple[str, ...]
-    group: Optional[str]
+    __slots__ = ()
 
 
 job: Optional[Job] = None

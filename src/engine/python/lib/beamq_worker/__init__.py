@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 import types
+import warnings
 
 import beamq
 
@@ -34,7 +35,11 @@ def main():
     channel.send("ready", python="%d.%d.%d" % sys.version_info[:3])
     while steering.job is None:
         next_message(channel, steering.handle)
+    # From here on the job is this worker's, whatever becomes of it.
+    channel.send("taken")
     faulthandler.enable()
+    # The warning is about the watching thread, which a child can do without; the script has no part in it.
+    warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
     builtins.input = steering.ask_line
     sys.stdin = Questions(steering)
     progress = Progress(channel)

@@ -49,6 +49,8 @@ class Channel:
         os.set_blocking(self.fd, False)
         self.deferral = Deferral()
         self.ended = False
+        self.closed_here = False
+        self._mute = False
         self._received = bytearray()
         self._receiving = allocate_lock()
         self._sending = allocate_lock()
@@ -63,7 +65,7 @@ class Channel:
             raise ValueError("a message of %d bytes is too long for the server" % len(data))
         with self.deferral:
             with self._sending:
-                while data and not self.ended:
+                while data and not self._mute:
                     try:
                         data = data[os.write(self.fd, data):]
                     except BlockingIOError:
@@ -71,12 +73,13 @@ class Channel:
                         poller.register(self.fd, select.POLLOUT)
                         poller.poll(1000)
                     except OSError:
-                        self.ended = True
+                        # Whether the server is gone or the script closed the descriptor shows in `pump`.
+                        self._mute = True
 
-    def pump(self, handle):
-        """Hand every message that has arrived to `handle`. Returns whether there was any. Does nothing
-        when another thread is at it: that one will take the messages."""
-        if not self._receiving.acquire(False):
+    def pump(self, handle, wait=False):
+        """Hand every message that has arrived to `handle`. Returns whether there was any. When another
+        thread is at it, that one will take the messages; `wait` until it has."""
+        if not self._receiving.acquire(wait):
             return False
         try:
             any_message = False
@@ -86,7 +89,9 @@ class Channel:
                 except BlockingIOError:
                     break
                 except OSError:
-                    data = b""
+                    # The script closed the descriptor. The server sees that and ends the job.
+                    self.ended = self.closed_here = True
+                    break
                 if not data:
                     self.ended = True
                     break
@@ -97,7 +102,11 @@ class Channel:
                 self._received = bytearray(rest)
                 for line in lines:
                     any_message = True
-                    handle(json.loads(line))
+                    try:
+                        message = json.loads(line)
+                    except ValueError:
+                        continue  # Cut off, when a server gave up on a worker that did not read.
+                    handle(message)
             return any_message
         finally:
             self._receiving.release()
@@ -110,7 +119,7 @@ class Channel:
 
     def forget(self):
         """In a forked child: the channel belongs to the parent alone."""
-        self.ended = True
+        self.ended = self._mute = True
         try:
             os.close(self.fd)
         except OSError:

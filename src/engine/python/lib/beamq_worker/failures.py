@@ -4,7 +4,6 @@ import ast
 import linecache
 import os
 import sys
-import sysconfig
 import traceback
 import types
 
@@ -12,14 +11,8 @@ from . import hints
 from .channel import cut, safe_text
 
 OUR_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PYTHON_FOLDERS = tuple(
-    {
-        os.path.join(folder, "")
-        for name in ("stdlib", "platstdlib", "purelib", "platlib")
-        for folder in [sysconfig.get_paths().get(name)]
-        if folder
-    }
-)
+STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
 LONGEST_MESSAGE = 10_000
 LONGEST_LINE = 500
 MOST_FRAMES = 50
@@ -51,6 +44,11 @@ def without_worker(trace):
 def is_ours(file):
     """Whether a file belongs to the worker and not to the user."""
     return file.startswith((OUR_FOLDER + os.sep, "<frozen importlib", "<frozen runpy"))
+
+
+def is_installed(file):
+    """Whether a file belongs to Python or to an installed package."""
+    return file.startswith(STANDARD_LIBRARY) or any(folder in file for folder in INSTALLED)
 
 
 def report_of_compilation(error, source):
@@ -142,7 +140,7 @@ def user_frames(trace):
     """The frames that are the user's own, outermost first; those of installed libraries only when there
     is nothing else."""
     frames = [entry for entry in entries(trace) if not is_ours(entry.tb_frame.f_code.co_filename)]
-    own = [entry for entry in frames if not entry.tb_frame.f_code.co_filename.startswith(PYTHON_FOLDERS)]
+    own = [entry for entry in frames if not is_installed(entry.tb_frame.f_code.co_filename)]
     frames = own or frames
     if len(frames) > MOST_FRAMES:
         frames = frames[: MOST_FRAMES // 2] + frames[-MOST_FRAMES // 2:]

@@ -11,6 +11,7 @@ import sys
 import beamq
 
 PRINT_STATEMENT = re.compile(r"^\s*print\s+[^\s(=]")
+SINGLE_EQUALS = re.compile(r"^\s*(if|elif|while)\b[^=!<>:]*[^=!<>:]=[^=]")
 BLOCK_START = re.compile(r"^\s*(if|elif|else|for|while|def|class|try|except|finally|with)\b")
 KNOWN_PACKAGES = {"cv2": "opencv-python", "yaml": "PyYAML", "PIL": "Pillow", "sklearn": "scikit-learn"}
 
@@ -37,6 +38,15 @@ def innermost(error):
     return entry.tb_frame if entry is not None else None
 
 
+def standard_modules():
+    """The names of Python's own modules; older versions have no list of them."""
+    listed = getattr(sys, "stdlib_module_names", None)
+    if listed is None:
+        files = os.listdir(os.path.dirname(os.__file__))
+        listed = {file.split(".")[0] for file in files} | set(sys.builtin_module_names) | {"math", "time"}
+    return set(listed)
+
+
 def undefined_name(error, source):
     match = re.search(r"'([^']+)'", str(error))
     name = getattr(error, "name", None) or (match.group(1) if match else None)
@@ -54,7 +64,7 @@ def undefined_name(error, source):
     near = nearest(name, names - {name})
     if near:
         return "did you mean %r?" % near
-    if name in getattr(sys, "stdlib_module_names", ()) or name in sys.modules:
+    if name in standard_modules() or name in sys.modules:
         return "'import %s' is missing" % name
     return "%r is not known here; define or import it before it is used" % name
 
@@ -63,7 +73,7 @@ def missing_module(error, source):
     name = (error.name or "").split(".")[0]
     if not name:
         return None
-    near = nearest(name, set(getattr(sys, "stdlib_module_names", ())) | set(sys.modules))
+    near = nearest(name, standard_modules() | set(sys.modules))
     if near and near != name:
         return "did you mean 'import %s'?" % near
     return (
@@ -109,7 +119,7 @@ def syntax(error, source):
         return "a colon is missing at the end of the line"
     if "invalid character" in message or "invalid non-printable" in message:
         return "a character came in by copying (a curly quote, a long dash); type it again"
-    if "cannot assign to" in message or "Maybe you meant '=='" in message:
+    if "cannot assign to" in message or "Maybe you meant '=='" in message or SINGLE_EQUALS.match(text):
         return "to compare write ==; a single = gives a name a value"
     if "outside function" in message:
         return "'return' and 'yield' only work in a function; sys.exit() ends a script"

@@ -14,15 +14,26 @@ code holds.
 import os
 import signal
 import sys
+import threading
 import time
 from _thread import allocate_lock, get_ident
+from opcode import opmap
 
 import beamq
 
 from .channel import MAIN_THREAD, cut, plain, safe_text
 
 SIGNAL = signal.SIGURG
+JUMPS_BACK = frozenset(
+    opmap[name] for name in ("JUMP_BACKWARD", "JUMP_ABSOLUTE") if name in opmap
+)
+# CPython 3.11 handles signals after a jump back and looks for the handlers of what they raise at the
+# instruction before its target. When `while True: pass` is the first statement of a `try`, that
+# instruction is the `try` itself, which its own `except` and `finally` do not cover.
+HANDLERS_MISS_LOOPS = sys.version_info[:2] == (3, 11)
 original_sleep = time.sleep
+
+END_OF_THREADS = threading._shutdown.__code__
 
 # Sleeps shorter than this are left alone: nobody can press pause in them.
 SHORTEST_PAUSABLE_SLEEP = 0.02
@@ -32,6 +43,17 @@ POLL_COUNTS_FOR = 1.0
 LONGEST_SLICE = 2.0
 
 IDLE, RUNNING, OVER, FORKED = "idle", "running", "over", "forked"
+
+
+def spins(frame):
+    """Whether the frame is in a loop of a single instruction, as `while True: pass` in one line is.
+
+    CPython 3.10 and 3.11 report no new line there, however often it goes round; only the tracing of
+    instructions stops it.
+    """
+    if frame is None or not 0 <= frame.f_lasti < len(frame.f_code.co_code):
+        return False
+    return sys.version_info[:2] in ((3, 10), (3, 11)) and frame.f_code.co_code[frame.f_lasti] in JUMPS_BACK
 
 
 class Wait:
@@ -57,6 +79,15 @@ class Question:
         self.value = None
 
 
+def waits_for_threads(frame):
+    """Whether the main thread is at its end and waits for the threads that the script has started."""
+    while frame is not None:
+        if frame.f_code is END_OF_THREADS:
+            return True
+        frame = frame.f_back
+    return False
+
+
 class Steering:
     """What the server asked for, and the carrying out of it."""
 
@@ -72,6 +103,8 @@ class Steering:
         self._pause = None
         self._paused = False
         self._go_on = False
+        self._polling = False
+        self._polled_by = "wait"
         self._last_poll = float("-inf")
         self._skip_poll_until = None
         self._tracing = False
@@ -91,7 +124,7 @@ class Steering:
         if do == "run":
             self.job = message
         elif do == "pause":
-            if not self._paused:
+            if not self._paused or self._go_on:
                 self._pause = message["level"]
         elif do in ("cancel_pause", "resume"):
             if self._paused:
@@ -112,7 +145,7 @@ class Steering:
         wait = self.wait
         if wait is not None and wait.skippable:
             wait.skip = True
-        elif time.monotonic() - self._last_poll < POLL_COUNTS_FOR:
+        elif self._polling or time.monotonic() - self._last_poll < POLL_COUNTS_FOR:
             self._skip_poll_until = time.monotonic() + POLL_COUNTS_FOR
         else:
             self.channel.send("skipped", what=None)
@@ -128,10 +161,10 @@ class Steering:
     def tick(self):
         """Called every now and then by the watching thread."""
         until = self._skip_poll_until
-        if until is not None and time.monotonic() > until:
+        if until is not None and not self._paused and time.monotonic() > until:
             self._skip_poll_until = None
             self.channel.send("skipped", what=None)
-        if self.abort and self.phase == RUNNING:
+        if self.abort and (self.phase == RUNNING or waits_for_threads(sys._current_frames().get(MAIN_THREAD))):
             # An `except:` of the script may have swallowed the abort; see `_abort_is_due`.
             self.poke()
 
@@ -152,6 +185,8 @@ class Steering:
 
     def on_signal(self, _signal, frame):
         """The handler of the signal; runs in the main thread."""
+        if self.phase == IDLE:
+            return  # The main thread waits for messages, and must take them itself.
         deferral = self.channel.deferral
         if deferral.depth:
             deferral.pending = True
@@ -166,16 +201,22 @@ class Steering:
 
     def act(self, frame):
         """Do in the main thread what was asked. `frame` is where the script is."""
+        if self.phase == OVER and self.abort and waits_for_threads(frame):
+            # The script is over but for threads that go on; exit functions are still to run.
+            self._raise_abort()
         if self.phase != RUNNING:
             return
         if self.abort and self._abort_is_due():
-            self._raise_abort()
+            if HANDLERS_MISS_LOOPS and spins(frame):
+                self._trace_on(frame)
+            else:
+                self._raise_abort()
         self._wake()
         if self._paused or self.black_box:
             return
         if self._pause in ("line", "now"):
             self._trace_on(frame)
-        elif self._tracing:
+        elif self._tracing and not self.abort:
             self._trace_off()
 
     def _abort_is_due(self):
@@ -205,6 +246,8 @@ class Steering:
         if not self._tracing:
             self._script_tracer = sys.gettrace()
             self._tracing = True
+        if spins(frame) and frame.f_code.co_filename == self.script_file:
+            frame.f_trace_opcodes = True
         while frame is not None:
             if frame.f_code.co_filename == self.script_file:
                 frame.f_trace = self._trace_line
@@ -218,14 +261,19 @@ class Steering:
             sys.settrace(self._script_tracer)
             for frame in self._traced_frames:
                 frame.f_trace = None
+                frame.f_trace_opcodes = False
             self._traced_frames = []
 
     def _trace_call(self, frame, _event, _argument):
         return self._trace_line if frame.f_code.co_filename == self.script_file else None
 
     def _trace_line(self, frame, event, _argument):
-        if event == "line" and self._pause in ("line", "now"):
-            self._pause_here(frame.f_lineno)
+        if event in ("line", "opcode"):
+            if self.abort and self._abort_is_due():
+                self._trace_off()
+                self._raise_abort()
+            if self._pause in ("line", "now"):
+                self._pause_here(frame.f_lineno)
         return self._trace_line if self._tracing else None
 
     def _pause_here(self, line):
@@ -242,6 +290,8 @@ class Steering:
                 self._wakeup.acquire(True, LONGEST_SLICE)
         finally:
             self._paused = False
+        # The next pause may have been asked for together with the resume.
+        self.act(sys._getframe(1))
         return time.monotonic() - began
 
     def script_line(self, frame):
@@ -270,14 +320,23 @@ class Steering:
         steps, 3 inside a wait) or above."""
         if not self.steers_here():
             return
-        self._last_poll = time.monotonic()
-        self._check_abort()
+        self._polling = True
+        self._polled_by = self._polling_function()
+        try:
+            self.point({1: ("line", "point", "now"), 2: ("point", "now")}.get(level, ("now",)))
+        finally:
+            self._last_poll = time.monotonic()
+            self._polling = False
         if self._skip_poll_until is not None:
             self._skip_poll_until = None
-            what = self._polling_function()
-            self.channel.send("skipped", what=what)
-            raise beamq.WaitSkipped("%s was skipped" % what)
-        self.point({1: ("line", "point", "now"), 2: ("point", "now")}.get(level, ("now",)))
+            self.channel.send("skipped", what=self._polled_by)
+            raise beamq.WaitSkipped("%s was skipped" % self._polled_by)
+
+    def shown_wait(self):
+        """The wait to show: that of a library which polls, rather than the short sleeps it consists of."""
+        if time.monotonic() - self._last_poll < POLL_COUNTS_FOR:
+            return Wait(self._polled_by)
+        return self.wait
 
     def _polling_function(self):
         """The name of the function that the script called and that waits."""
@@ -346,8 +405,7 @@ class Steering:
             if timeout is not None:
                 fields["timeout_s"] = max(0.0, float(timeout))
             try:
-                self.channel.send("asked", **fields)
-                skipped = self._await_answer(question, text, default is not ...)
+                skipped = self._await_answer(question, fields)
             finally:
                 self._question = None
         if skipped:
@@ -358,17 +416,19 @@ class Steering:
             return default
         return question.value
 
-    def _await_answer(self, question, text, has_default):
-        """Wait for the answer. Returns whether the question was skipped."""
+    def _await_answer(self, question, fields):
+        """Ask and wait for the answer. Returns whether the question was skipped."""
         if not self.steers_here():
+            self.channel.send("asked", **fields)
             while not question.answered:
                 question.settled.acquire(True, LONGEST_SLICE)
                 if get_ident() == MAIN_THREAD:
                     self._check_abort()
             return False
-        wait = Wait("question: " + cut(text, 200), skippable=has_default)
+        wait = Wait("question: " + cut(fields["text"], 200), skippable="has_default" in fields)
         outer, self.wait = self.wait, wait
         try:
+            self.channel.send("asked", **fields)
             while not question.answered:
                 self._check_abort()
                 if self._pause == "now":
@@ -399,12 +459,17 @@ class Steering:
         self.phase = RUNNING
         self.channel.deferral.act = lambda depth: self.act(sys._getframe(depth + 1))
         # What was asked while the script was compiled.
-        self.act(sys._getframe())
+        self.on_signal(SIGNAL, sys._getframe())
 
     def end(self):
-        """The script has ended; what still runs are its threads and exit functions."""
-        self.phase = OVER
-        self._trace_off()
+        """The script has ended; what still runs are its threads and exit functions. An abort that was
+        asked before is not lost, even when it only ended a call into C and nothing came after that."""
+        with self.channel.deferral:
+            self.channel.pump(self.handle, wait=True)
+            self.phase = OVER
+            self._trace_off()
+        if self.abort and not self._abort_raised:
+            self._raise_abort()
 
     def forget(self):
         """In a forked child: the server steers the parent alone."""

@@ -1,14 +1,18 @@
-"""The watching thread: takes what the server says while the main thread is busy, and looks from time to
-time where the main thread is. Looking costs the script some ten microseconds; tracing its lines would
-make it several times slower."""
+"""The watching thread: looks from time to time where the main thread is. Looking costs the script some
+ten microseconds; tracing its lines would make it several times slower.
+
+It also takes what the server says when the main thread has not: usually the signal that comes with a
+message has the main thread take it at once, and a second thread that is woken by the same message would
+only make it wait for the interpreter's lock.
+"""
 
 import os
 import signal
 import sys
 import threading
-import time
 
 from .channel import MAIN_THREAD
+from .steering import original_sleep
 
 # Seconds between two looks: soon after the start, so that short scripts show a line, then rarely.
 FIRST_LOOKS = (0.01, 0.03, 0.06)
@@ -29,16 +33,15 @@ class Watching:
 
     def _run(self):
         looks = iter(FIRST_LOOKS)
-        next_look = time.monotonic() + next(looks)
         while True:
-            self._channel.wait(max(0.0, next_look - time.monotonic()))
+            original_sleep(next(looks, LOOK_EVERY))
+            if self._channel.closed_here:
+                return
             if self._channel.ended:
                 end_with_the_server()
             if self._channel.pump(self._steering.handle):
                 self._steering.poke()
-            if time.monotonic() >= next_look:
-                self._look()
-                next_look = time.monotonic() + next(looks, LOOK_EVERY)
+            self._look()
 
     def _look(self):
         self._steering.tick()
@@ -47,7 +50,7 @@ class Watching:
         line = self._steering.script_line(sys._current_frames().get(MAIN_THREAD))
         if line is not None:
             self._progress.line = line
-        self._progress.wait = self._steering.wait
+        self._progress.wait = self._steering.shown_wait()
         self._progress.send()
 
 

@@ -1,0 +1,26 @@
+//! The program as people use it: the real server process, real CPython, real sockets, and clients as
+//! anybody would write them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(clippy::large_futures, reason = "a test's future lives once")]
+
+mod abort;
+mod access;
+mod bad_input;
+mod cli_connection;
+mod cli_demo;
+mod cli_queue;
+mod cli_running;
+mod cli_submitting;
+mod client_library;
+mod crash;
+mod crowd;
+mod documents;
+mod harness;
+mod output;
+mod queue;
+mod raw;
+mod reports;
+mod startup;
+mod steering;
+mod support;
