@@ -14,6 +14,7 @@ pub mod python;
 mod read;
 pub mod render;
 mod schema;
+pub mod shipped;
 mod units;
 mod values;
 mod yaml;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Catalogue, Command,
-    model::{CommandSpec, Ordered, ParameterSpec, ParameterType, ValueSpec},
+    model::{CommandSpec, Ordered, ParameterSpec, ParameterType, ValueSpec, is_identifier},
     values,
 };
 
@@ -20,8 +20,14 @@ pub fn source_of_calls(calls: &[CommandCall]) -> String {
         if n == 0 {
             source.push_str("from beamq import commands as _commands; ");
         }
-        // The name was found in the catalogue, so it is an identifier.
-        let _ = writeln!(source, "_commands.{}({})", call.command, arguments(&call.parameters));
+        let plain = is_identifier(&call.command) && call.parameters.keys().all(|name| is_identifier(name));
+        let _ = if plain {
+            writeln!(source, "_commands.{}({})", call.command, arguments(&call.parameters))
+        } else {
+            // No name may become anything but a name, wherever the call came from.
+            let parameters = literal(&Value::Object(call.parameters.clone()));
+            writeln!(source, "getattr(_commands, {})(**{parameters})", text_literal(&call.command))
+        };
     }
     source
 }
