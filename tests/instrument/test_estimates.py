@@ -28,7 +28,7 @@ class Estimates(unittest.TestCase):
             arguments = {key: one["default"] for key, one in spec.get("parameters", {}).items() if "default" in one}
             arguments.update(example)
             predicted = None
-            if "estimate" in spec:
+            if spec.get("estimate"):
                 predicted = expressions.seconds(spec["estimate"], arguments, link.state())
             before = link.now()
             getattr(commands, name)(**example)
@@ -47,8 +47,8 @@ class Estimates(unittest.TestCase):
 
     def test_all_commands_of_the_instrument_are_there(self):
         self.assertEqual(len(commands.__all__), 37)
-        without = [name for name in commands.__all__ if "estimate" not in commands.describe(name)]
-        self.assertEqual(without, ["waitfor_block", "waitfor_runstate"])
+        without = [name for name in commands.__all__ if not commands.describe(name).get("estimate")]
+        self.assertEqual(sorted(without), ["waitfor_block", "waitfor_runstate"])
 
     def test_more_calls_of_formulas_with_branches(self):
         calls = [
