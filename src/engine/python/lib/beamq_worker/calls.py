@@ -17,6 +17,8 @@ LONGEST_MESSAGE = 2_000
 # A script that fails in a loop need not list every time.
 MOST_ERRORS = 100
 RECENT = 4
+# The characters that all of them may take together: they travel in one message.
+ROOM = 200_000
 
 
 class Call:
@@ -43,6 +45,9 @@ class Calls:
         # The last errors themselves, to be recognised; not all, because each keeps its frames alive.
         self._recent = []
         self._spies = {}
+        # What ended the script from outside (an abort, an exit), and the call that it ended.
+        self._broken = None
+        self._room = ROOM
 
     # A call from a script.
 
@@ -76,7 +81,8 @@ class Calls:
             raise
         except BaseException as error:
             # The end of the job rather than an error of the command.
-            outcome = describe(error)
+            if self._broken is None or self._broken[0] is not error:
+                self._broken = error, call
             raise
         finally:
             if failure is not None:
@@ -126,12 +132,14 @@ class Calls:
         if any(error is known for known in self._recent):
             return  # A command that is made of others: the inner one has it.
         self._recent = [error] + self._recent[: RECENT - 1]
-        if len(self._errors) >= MOST_ERRORS:
-            self._more_errors += 1
-            return
         entry = {"command": command, "arguments": arguments, "message": message}
         if line is not None:
             entry["line"] = line
+        size = len(json.dumps(entry))
+        if len(self._errors) >= MOST_ERRORS or size > self._room:
+            self._more_errors += 1
+            return
+        self._room -= size
         self._errors.append((entry, id(error)))
 
     # What is shown, and what is reported at the end.
@@ -149,6 +157,9 @@ class Calls:
 
     def in_progress(self, error):
         """The command that failed with the error that ended the script, or None."""
+        if self._broken is not None and self._broken[0] is error:
+            call = self._broken[1]
+            return {"name": call.name, "arguments": call.arguments}
         found = self._chain_of(error)
         for entry, identity in reversed(self._errors):
             if identity in found:
