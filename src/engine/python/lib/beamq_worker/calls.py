@@ -129,18 +129,18 @@ class Calls:
         )
 
     def _note(self, command, arguments, line, message, error):
-        if any(error is known for known in self._recent):
+        if isinstance(error, BaseException) and any(error is known for known, _ in self._recent):
             return  # A command that is made of others: the inner one has it.
-        self._recent = [error] + self._recent[: RECENT - 1]
         entry = {"command": command, "arguments": arguments, "message": message}
         if line is not None:
             entry["line"] = line
+        self._recent = [(error, entry)] + self._recent[: RECENT - 1]
         size = len(json.dumps(entry))
         if len(self._errors) >= MOST_ERRORS or size > self._room:
             self._more_errors += 1
             return
         self._room -= size
-        self._errors.append((entry, id(error)))
+        self._errors.append(entry)
 
     # What is shown, and what is reported at the end.
 
@@ -160,27 +160,23 @@ class Calls:
         if self._broken is not None and self._broken[0] is error:
             call = self._broken[1]
             return {"name": call.name, "arguments": call.arguments}
-        found = self._chain_of(error)
-        for entry, identity in reversed(self._errors):
-            if identity in found:
-                return {"name": entry["command"], "arguments": entry["arguments"]}
-        return None
+        led_to_it = self._led_to(error)
+        return {"name": led_to_it[0]["command"], "arguments": led_to_it[0]["arguments"]} if led_to_it else None
 
     def errors(self, error):
         """The errors that the script went on after, when this one (or none) ended it."""
-        found = self._chain_of(error)
-        listed = [entry for entry, identity in self._errors if identity not in found]
+        led_to_it = self._led_to(error)
+        listed = [entry for entry in self._errors if not any(entry is known for known in led_to_it)]
         if self._more_errors:
             listed.append({"command": "…", "message": "%d more errors are not listed" % self._more_errors})
         return listed
 
-    def _chain_of(self, error):
-        """The identities of an error and of those that led to it, as far as commands raised them."""
-        found, seen = set(), set()
+    def _led_to(self, error):
+        """The entries of an error and of those that led to it, the last first."""
+        found, seen = [], set()
         while error is not None and id(error) not in seen:
             seen.add(id(error))
-            if any(error is known for known in self._recent):
-                found.add(id(error))
+            found += [entry for known, entry in self._recent if known is error]
             error = error.__cause__ or error.__context__
         return found
 
