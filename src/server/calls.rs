@@ -54,25 +54,24 @@ impl Dispatcher {
         self.pending.after.push(After::Reply(to, text));
     }
 
-    /// Answers while the journal cannot be written.
-    pub(super) fn refuse_while_stuck(
+    /// Answers every call of a message with the same error, and carries out none.
+    pub(super) fn refuse_unread(
         &self,
         session: SessionId,
         correlation: Option<String>,
         decoded: Decoded,
-        why: &str,
+        error: &RpcError,
     ) {
         let calls = match decoded {
             Decoded::Native(call) => vec![call],
             Decoded::NativeBatch(calls) => calls,
             Decoded::Proxy(_) | Decoded::Unintelligible(_) => {
-                self.clients.reply(session, correlation, proxy_error(why));
+                self.clients.reply(session, correlation, proxy_error(&error.message));
                 return;
             }
         };
         for id in calls.into_iter().filter_map(|call| call.id) {
-            let error = RpcError::unavailable(why).with_hint("nothing was changed; try again later");
-            self.clients.reply(session, correlation.clone(), native::reply_error(&id, &error));
+            self.clients.reply(session, correlation.clone(), native::reply_error(&id, error));
         }
     }
 
@@ -115,7 +114,12 @@ impl Dispatcher {
 
     /// Who is logged in on a session.
     pub(super) fn login_of(&self, session: SessionId) -> Option<Actor> {
-        let login = self.core.session(session)?.login.as_ref()?;
+        let machine = self.core.session(session)?;
+        // A session that has been ended keeps the name until its link is gone, and may do nothing more.
+        if !matches!(machine.state(), beamq_machines::session::State::Active {}) {
+            return None;
+        }
+        let login = machine.login.as_ref()?;
         Some(Actor { user: login.user.clone(), role: login.role })
     }
 

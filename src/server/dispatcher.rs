@@ -30,7 +30,7 @@ use crate::{
     journal::{Batch, EventRow, FactRow, Journal, OutputRow},
     protocol::{
         Decoded, EventBody, EventKind, JobEvent, NoticeEvent, OutputEvent, ProgressEvent, PromptEvent,
-        QueueEvent, Settled, view::EngineStatus,
+        QueueEvent, RpcError, Settled, view::EngineStatus,
     },
     transport::{self, Delivery},
 };
@@ -369,8 +369,12 @@ impl Dispatcher {
     }
 
     fn message(&mut self, session: SessionId, correlation: Option<String>, decoded: Decoded) {
-        if self.clients.get(session).is_none() {
-            return;
+        match self.clients.get(session) {
+            None => return,
+            Some(client) if client.leaving => {
+                return self.refuse_unread(session, correlation, decoded, &RpcError::not_logged_in());
+            }
+            Some(_) => {}
         }
         self.turn(Input::Session(session, SessionEvent::MessageArrived));
         self.read(session, correlation, decoded);
@@ -539,7 +543,9 @@ impl Dispatcher {
             while let Ok(Some(delivery)) = tokio::time::timeout_at(until, deliveries.recv()).await {
                 match delivery {
                     Delivery::Message { session, correlation, decoded, room: _ } => {
-                        self.refuse_while_stuck(session, correlation, decoded, &error.to_string());
+                        let error = RpcError::unavailable(error.to_string())
+                            .with_hint("nothing was changed; try again later");
+                        self.refuse_unread(session, correlation, decoded, &error);
                     }
                     // A client that comes or goes is no request: it is seen to afterwards, in order.
                     other => self.delayed.push(other),
@@ -574,7 +580,7 @@ impl Dispatcher {
                 }
             }
             After::CloseLink(session) => {
-                self.clients.remove(session);
+                self.clients.see_off(session);
                 self.to_self.send(Inside::LinkClosed(session)).ok();
             }
             After::Read(reading) => {

@@ -200,8 +200,9 @@ impl Dispatcher {
     fn get_output(&mut self, to: ReplyTo, params: &GetOutput) {
         let id = match params.job.resolve() {
             Ok(id) if id.0 >= 1 && id.0 <= self.core.last_job() => id,
-            Ok(_) => return self.answer::<()>(&to, Err(params.job.not_found())),
-            Err(error) => return self.answer::<()>(&to, Err(error)),
+            Ok(_) | Err(_) => {
+                return self.answer::<()>(&to, Err(params.job.not_found().with_field("job")));
+            }
         };
         let (from, limit) = (params.from.unwrap_or(1), params.limit() as usize);
         let journal = self.journal.clone();

@@ -3,7 +3,7 @@
 use beamq::engine::OutputStream;
 use beamq_machines::{Ending, Phase, Report};
 
-use crate::fixture::Engine;
+use super::fixture::Engine;
 
 async fn report_on(source: &str) -> Report {
     let mut engine = Engine::start();

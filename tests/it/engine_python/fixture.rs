@@ -30,6 +30,8 @@ pub fn settings(work_dir: &Path) -> PythonSettings {
         spare_workers: 1,
         work_dir: work_dir.to_owned(),
         output_limit: 64 << 20,
+        memory: None,
+        niceness: 0,
     }
 }
 

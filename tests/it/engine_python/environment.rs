@@ -3,7 +3,7 @@
 use beamq::engine::{EngineState, OutputStream};
 use beamq_machines::{Ending, Phase};
 
-use crate::fixture::Engine;
+use super::fixture::Engine;
 
 #[tokio::test]
 async fn no_state_leaks_between_jobs() {

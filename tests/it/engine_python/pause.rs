@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use beamq::engine::EngineCall;
 use beamq_machines::{Ending, PauseLevel};
 
-use crate::fixture::Engine;
+use super::fixture::Engine;
 
 const LOOP: &str = "\
 print('up')

@@ -11,7 +11,7 @@ use std::{
 use beamq::engine::{EngineCall, EngineState};
 use beamq_machines::{AbortStage, Ending, JobId};
 
-use crate::fixture::{Engine, interpreter, is_alive, until_gone};
+use super::fixture::{Engine, interpreter, is_alive, until_gone};
 
 #[tokio::test]
 async fn a_job_is_started_heard_and_ended_once() {
@@ -215,7 +215,7 @@ fn server_to_be_killed() {
 #[tokio::test]
 async fn a_worker_dies_with_a_server_that_is_killed() {
     let mut server = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", "lifecycle::server_to_be_killed"])
+        .args(["--ignored", "--exact", "--nocapture", "engine_python::lifecycle::server_to_be_killed"])
         .env(TO_BE_KILLED, "1")
         .stdout(Stdio::piped())
         .spawn()

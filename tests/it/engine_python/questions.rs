@@ -6,7 +6,7 @@ use beamq::engine::EngineCall;
 use beamq_machines::{Ending, PauseLevel, PromptId};
 use serde_json::{Value, json};
 
-use crate::fixture::Engine;
+use super::fixture::Engine;
 
 fn answer(engine: &Engine, value: Option<Value>) {
     engine.call(EngineCall::Answer(engine.job(), PromptId(7), value));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use beamq::engine::EngineCall;
 use beamq_machines::{AbortStage, Ending, PauseLevel};
 
-use crate::fixture::{Engine, is_alive};
+use super::fixture::{Engine, is_alive};
 
 const GRACE: Duration = Duration::from_millis(700);
 

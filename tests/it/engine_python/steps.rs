@@ -3,7 +3,7 @@
 use beamq::engine::OutputStream;
 use beamq_machines::{Basis, Ending};
 
-use crate::fixture::Engine;
+use super::fixture::Engine;
 
 #[tokio::test]
 async fn cells_are_steps_and_change_neither_lines_nor_meaning() {

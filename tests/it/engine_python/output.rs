@@ -3,7 +3,7 @@
 use beamq::engine::OutputStream;
 use beamq_machines::Ending;
 
-use crate::fixture::Engine;
+use super::fixture::Engine;
 
 #[tokio::test]
 async fn twenty_thousand_lines_arrive_in_order_and_numbered() {
@@ -58,7 +58,7 @@ async fn a_server_that_takes_no_events_slows_the_script_and_can_still_abort_it()
     engine.submit("print('up')\nwhile True: print('x')\n");
     engine.until_printed("up").await;
     // Nothing is taken until the channel is full and the script waits in its pipe.
-    let deadline = std::time::Instant::now() + crate::fixture::PATIENCE;
+    let deadline = std::time::Instant::now() + super::fixture::PATIENCE;
     while engine.link.events.len() < engine.link.events.max_capacity() {
         assert!(std::time::Instant::now() < deadline);
         tokio::task::yield_now().await;
