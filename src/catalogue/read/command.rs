@@ -17,7 +17,7 @@ use crate::catalogue::{
     yaml::{Node, NodeValue},
 };
 
-pub(super) const COMMAND_KEYS: [&str; 13] = [
+pub(in crate::catalogue) const COMMAND_KEYS: [&str; 13] = [
     "summary",
     "description",
     "group",
