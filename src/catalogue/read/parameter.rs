@@ -9,9 +9,9 @@ use crate::catalogue::{
     yaml::{Node, NodeValue},
 };
 
-pub(super) const VALUE_KEYS: [&str; 8] =
+pub(in crate::catalogue) const VALUE_KEYS: [&str; 8] =
     ["type", "unit", "minimum", "maximum", "step", "choices", "pattern", "items"];
-pub(super) const PARAMETER_KEYS: [&str; 12] = [
+pub(in crate::catalogue) const PARAMETER_KEYS: [&str; 12] = [
     "type",
     "unit",
     "minimum",
