@@ -8,6 +8,7 @@ import sys
 import beamq
 
 from .bridge import Bridge
+from .channel import cut, safe_text
 
 # How many remarks on the markers of a script are worth reading.
 MOST_NOTES = 20
@@ -17,6 +18,16 @@ def file_name(name):
     """The script's file name in tracebacks, made of the job's name."""
     name = "".join("_" if c < " " or c in "/\\<>" else c for c in name).strip() or "script"
     return name if name.endswith(".py") else name + ".py"
+
+
+def bare_report(error):
+    """A report that needs nothing but the error."""
+    report = {"type": type(error).__name__, "message": "", "phase": "run", "traceback": []}
+    try:
+        report["message"] = cut(safe_text(error), 1_000)
+    except BaseException:  # The type alone is better than nothing.
+        pass
+    return report
 
 
 class Script:
@@ -31,6 +42,8 @@ class Script:
         self._black_box = job["black_box"]
         self._job = job
         self._cells = []
+        # Without a descriptor nothing can be imported, and a script may have used up all of them.
+        self._reserve = os.open(os.devnull, os.O_RDONLY)
 
     def run(self):
         """Run the script to its end and tell the server how it went. Returns the exit status for the
@@ -39,10 +52,7 @@ class Script:
         try:
             code = self._compile()
         except BaseException as error:  # Whatever the compiler raises is about the script.
-            from . import failures
-
-            failures.show(error)
-            return self._finish(failures.report_of_compilation(error, self._source))
+            return self._finish(self._show_and_report(error, "report_of_compilation", self._source))
         namespace = self._prepare()
         self._channel.send("started")
         failure = None
@@ -103,16 +113,27 @@ class Script:
         """Show what went wrong as Python would, and report it."""
         if error is None:
             return self._finish(None)
-        from . import failures
-
         if isinstance(error, SystemExit):
-            code, message = failures.exit_code(error)
-            if message is not None:
-                print(message, file=sys.stderr)
-            report = None if code == 0 else failures.report_of_exit(error, self._file, code, message)
-            return self._finish(report, code)
-        failures.show(error)
-        return self._finish(failures.report_of_error(error, self._file, self._source))
+            if error.code is None or (isinstance(error.code, int) and error.code & 0xFF == 0):
+                return self._finish(None)
+            report = self._show_and_report(error, "report_of_exit", self._file)
+            return self._finish(report, report.get("exit_code", 1))
+        return self._finish(self._show_and_report(error, "report_of_error", self._file, self._source))
+
+    def _show_and_report(self, error, make, *details):
+        """Print what went wrong and make the report on it. A script can have left Python in a state in
+        which hardly anything works; then the report is bare."""
+        try:
+            os.close(self._reserve)
+        except OSError:
+            pass  # The script has closed everything.
+        try:
+            from . import failures
+
+            failures.show(error)
+            return getattr(failures, make)(error, *details)
+        except BaseException:  # Everything is better than losing the script's own error.
+            return bare_report(error)
 
     def _finish(self, report, status=None):
         if status is None:
