@@ -13,6 +13,7 @@ mod cli_queue;
 mod cli_running;
 mod cli_submitting;
 mod client_library;
+mod conversations;
 mod crash;
 mod crowd;
 mod documents;

@@ -137,4 +137,11 @@ async fn exceptions_in_threads_are_seen_and_daemon_threads_do_not_keep_a_job() {
         .await;
     assert_eq!(told.end().ending, Ending::Completed);
     assert!(told.end().report.output_tail.iter().any(|line| line.contains("ZeroDivisionError")));
+    let errors = &told.end().command_errors;
+    assert_eq!(errors.len(), 1, "it is counted, so that the job is no plain success: {errors:?}");
+    assert!(errors[0].command.starts_with("thread Thread-"), "{errors:?}");
+    assert_eq!(
+        (errors[0].message.as_str(), errors[0].line),
+        ("ZeroDivisionError: division by zero", Some(2))
+    );
 }

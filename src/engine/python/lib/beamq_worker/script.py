@@ -4,6 +4,7 @@ import builtins
 import linecache
 import os
 import sys
+import threading
 
 import beamq
 
@@ -30,6 +31,19 @@ def bare_report(error):
     return report
 
 
+def note_errors_of_threads(bridge):
+    """An exception that ends a thread is printed and the script goes on: have it counted as well."""
+    show = threading.excepthook
+
+    def hook(arguments):
+        show(arguments)
+        if arguments.exc_value is not None and not isinstance(arguments.exc_value, (SystemExit, beamq.Abort)):
+            name = getattr(arguments.thread, "name", "unknown")
+            bridge.report_error(arguments.exc_value, "thread %s" % name, {})
+
+    threading.excepthook = hook
+
+
 class Script:
     """A job's script, from source to outcome."""
 
@@ -42,6 +56,7 @@ class Script:
         self._black_box = job["black_box"]
         self._job = job
         self._cells = []
+        self._bridge = None
         # Without a descriptor nothing can be imported, and a script may have used up all of them.
         self._reserve = os.open(os.devnull, os.O_RDONLY)
 
@@ -94,7 +109,7 @@ class Script:
         sys.modules["__main__"] = main
         sys.argv = [self._file]
         os.chdir(self._job["directory"])
-        bridge = Bridge(self._channel, self._steering, self._progress, self._cells)
+        bridge = self._bridge = Bridge(self._channel, self._steering, self._progress, self._cells)
         beamq._server = bridge
         beamq.job = beamq.Job(
             id=self._job["job"],
@@ -103,6 +118,7 @@ class Script:
             tags=tuple(self._job["tags"]),
             group=self._job["group"],
         )
+        note_errors_of_threads(bridge)
         if self._cells:
             from .cells import CALL
 
@@ -115,10 +131,11 @@ class Script:
             return self._finish(None)
         if isinstance(error, SystemExit):
             if error.code is None or (isinstance(error.code, int) and error.code & 0xFF == 0):
-                return self._finish(None)
+                return self._finish(None, error=error)
             report = self._show_and_report(error, "report_of_exit", self._file)
-            return self._finish(report, report.get("exit_code", 1))
-        return self._finish(self._show_and_report(error, "report_of_error", self._file, self._source))
+            return self._finish(report, report.get("exit_code", 1), error)
+        report = self._show_and_report(error, "report_of_error", self._file, self._source)
+        return self._finish(report, error=error)
 
     def _show_and_report(self, error, make, *details):
         """Print what went wrong and make the report on it. A script can have left Python in a state in
@@ -135,13 +152,18 @@ class Script:
         except BaseException:  # Everything is better than losing the script's own error.
             return bare_report(error)
 
-    def _finish(self, report, status=None):
+    def _finish(self, report, status=None, error=None):
         if status is None:
             status = 0 if report is None else 1
         if report is None:
             self._progress.send()
         self._flush()
-        self._channel.send("finished", report=report, status=status)
+        calls = None if self._bridge is None else self._bridge.calls
+        errors = [] if calls is None else calls.errors(error)
+        command = None if calls is None or report is None else calls.in_progress(error)
+        if command is not None:
+            report["command"] = command
+        self._channel.send("finished", report=report, status=status, command_errors=errors)
         return status
 
     @staticmethod
