@@ -7,6 +7,7 @@
 mod abort;
 mod access;
 mod bad_input;
+mod catalogue;
 mod cli_connection;
 mod cli_demo;
 mod cli_queue;

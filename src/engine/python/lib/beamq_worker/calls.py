@@ -117,7 +117,7 @@ class Calls:
     def report_error(self, exception, command, arguments):
         """An error that a library has handled by printing it."""
         running = self._running[-1] if self._running else None
-        line = self._steering.script_line(sys._getframe(1)) if get_ident() == MAIN_THREAD else None
+        line = self._line_of(exception)
         if command is None:
             command = running.name if running else "unknown"
             arguments = arguments or (running.arguments if running else {})
@@ -127,6 +127,15 @@ class Calls:
         self._channel.send(
             "command", name=safe_text(command), arguments=arguments, line=line, duration_s=0.0, error=message
         )
+
+    def _line_of(self, exception):
+        """The line of the script that an error comes from, or that runs while it is reported."""
+        from .failures import script_line
+
+        line = script_line(getattr(exception, "__traceback__", None), self._steering.script_file)
+        if line is None and get_ident() == MAIN_THREAD:
+            line = self._steering.script_line(sys._getframe(1))
+        return line
 
     def _note(self, command, arguments, line, message, error):
         if isinstance(error, BaseException) and any(error is known for known, _ in self._recent):
