@@ -66,7 +66,10 @@ def next_message(channel, handle=None):
 def prepare_for_the_worst():
     """Import what only some scripts need: cells and reports on errors. Workers that are taken at once
     save the time, and import these when it comes to that."""
+    scripts_write_none, sys.dont_write_bytecode = sys.dont_write_bytecode, False
     from . import cells, failures  # noqa: F401
+
+    sys.dont_write_bytecode = scripts_write_none
 
 
 def show_crashes():
