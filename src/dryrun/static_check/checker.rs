@@ -69,10 +69,6 @@ impl<'a> Checker<'a> {
 
     /// Notes a finding that is ready.
     pub(super) fn add(&mut self, found: Diagnostic) -> &mut Diagnostic {
-        if self.found.len() >= MOST_FINDINGS {
-            // What is one too many is replaced by the next, and the last says that there are more.
-            self.found.truncate(MOST_FINDINGS);
-        }
         self.found.push(found);
         let last = self.found.len() - 1;
         #[allow(clippy::indexing_slicing, reason = "it was pushed in the line before")]

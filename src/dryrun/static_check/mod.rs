@@ -67,6 +67,10 @@ pub fn diagnose_script(name: &str, source: &str, catalogue: &Catalogue) -> Vec<D
 }
 
 fn check(source: &Arc<Source>, catalogue: &Catalogue) -> Vec<Diagnostic> {
+    if let Some(at) = source.text.find('\0') {
+        let message = "source code string cannot contain null bytes".to_owned();
+        return vec![diagnostic(source, Severity::Error, SYNTAX_ERROR, at..at + 1, message)];
+    }
     if let Some(too_deep) = depth::refusal(source) {
         return vec![too_deep];
     }

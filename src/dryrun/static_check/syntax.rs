@@ -102,6 +102,9 @@ fn closes(opening: char, closing: char) -> bool {
 fn message(source: &Source, error: &ParseError) -> String {
     let range = error_range(error);
     match &error.error {
+        ParseErrorType::ExpectedToken { expected: TokenKind::Colon, found: TokenKind::Equal } => {
+            "invalid syntax. Maybe you meant '==' or ':=' instead of '='?".into()
+        }
         ParseErrorType::ExpectedToken { expected: TokenKind::Colon, .. } => "expected ':'".into(),
         ParseErrorType::UnexpectedIndentation => "unexpected indent".into(),
         ParseErrorType::PositionalAfterKeywordArgument => {
