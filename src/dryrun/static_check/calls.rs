@@ -15,6 +15,9 @@ use crate::{
 /// What the module of the commands has besides them.
 const NOT_COMMANDS: [&str; 4] = ["load", "version", "describe", "NoCatalogue"];
 
+/// No command has nearly as many parameters.
+const MOST_KEYWORDS: usize = 256;
+
 /// What a call gives, as far as reading it tells.
 #[derive(Default)]
 struct Given<'a> {
@@ -75,6 +78,11 @@ impl<'a> Checker<'a> {
     /// Sorts the arguments to the parameters; `None` when they do not fit.
     fn given(&mut self, call: &'a ExprCall, command: &'a Command) -> Option<Given<'a>> {
         let mut given = Given::default();
+        if call.arguments.keywords.len() > MOST_KEYWORDS {
+            let message = "this call has too many arguments to be checked";
+            self.report(Severity::Warning, "not_checked", call.func.as_ref(), message);
+            return None;
+        }
         let mut by_place = names_by_place(command);
         let by_place_count = by_place.len();
         let total = command.spec.parameters.iter().count();

@@ -54,6 +54,11 @@ impl<'a> Checker<'a> {
 
     pub(super) fn check(&mut self, body: &'a [Stmt]) {
         self.visit_body(body);
+        if self.found.len() >= MOST_FINDINGS {
+            let message = format!("there may be more: only the first {MOST_FINDINGS} findings are listed");
+            let end = self.source.text.len();
+            self.add(diagnostic(self.source, Severity::Note, "not_checked", end..end, message));
+        }
     }
 
     /// Notes a finding; the caller may add to it.
