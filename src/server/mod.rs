@@ -11,6 +11,7 @@ mod dispatcher;
 mod error;
 mod event_log;
 mod inside;
+mod judging;
 mod log;
 mod logins;
 mod readings;
@@ -65,6 +66,8 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
 struct Settings {
     instrument: String,
     engine_kind: &'static str,
+    /// Asked for its judgement of scripts.
+    interpreter: PathBuf,
     token: TokenVerifier,
     accounts: Accounts,
     throttle: LoginThrottle,
