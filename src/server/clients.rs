@@ -28,6 +28,16 @@ pub(super) struct Client {
     pub(super) key: Option<String>,
     /// Which events it wants; empty before it subscribes.
     pub(super) kinds: BTreeSet<EventKind>,
+    /// The events of the proxy dialect that it does not want; absent unless it logged in with that dialect.
+    pub(super) proxy_mask: Option<BTreeSet<String>>,
+    /// Whether it has said anything yet.
+    pub(super) spoke: bool,
+}
+
+impl Client {
+    fn hears(&self, event: &str) -> bool {
+        self.proxy_mask.as_ref().is_some_and(|mask| !mask.contains(event))
+    }
 }
 
 /// All links by session.
@@ -50,6 +60,8 @@ impl Clients {
             label: String::new(),
             key: None,
             kinds: BTreeSet::new(),
+            proxy_mask: None,
+            spoke: false,
             origin,
         };
         self.by_session.insert(session, client);
@@ -85,6 +97,21 @@ impl Clients {
         self.by_session
             .get(&session)
             .is_none_or(|client| client.outbox.push(Outgoing::new(correlation, body)))
+    }
+
+    /// Whether anybody wants this event of the proxy dialect.
+    pub(super) fn hears(&self, event: &str) -> bool {
+        self.by_session.values().any(|client| client.hears(event))
+    }
+
+    /// Sends an event of the proxy dialect to everyone who wants it; gives back those who read too slowly.
+    pub(super) fn publish_to_proxy(&self, event: &str, body: &Arc<str>) -> Vec<SessionId> {
+        self.by_session
+            .iter()
+            .filter(|(_, client)| client.hears(event))
+            .filter(|(_, client)| !client.outbox.push(Outgoing::new(None, Arc::clone(body))))
+            .map(|(session, _)| *session)
+            .collect()
     }
 
     /// Sends an event to everyone who wants it; gives back those who read too slowly.

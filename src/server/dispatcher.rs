@@ -20,6 +20,7 @@ use super::{
     clients::{Clients, ReplyTo},
     event_log::{EventLog, Numbered},
     inside::Inside,
+    proxy::ProxyDesk,
     timers::Timers,
     views,
 };
@@ -53,6 +54,7 @@ pub(super) struct Dispatcher {
     pub(super) to_self: mpsc::UnboundedSender<Inside>,
     pub(super) started: Instant,
     pub(super) closing: Option<Closing>,
+    pub(super) proxy: ProxyDesk,
     engine: EngineLink,
     engine_lives: bool,
     doors: transport::Clients,
@@ -94,6 +96,8 @@ pub(super) enum After {
     SetTimer(Timer, beamq_machines::Due),
     CancelTimer(Timer),
     Event(Numbered),
+    /// An event of the proxy dialect, by name.
+    ProxyEvent(&'static str, Arc<str>),
     CloseLink(SessionId),
     /// A reading that must see what this turn committed.
     Read(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>),
@@ -124,6 +128,7 @@ impl Dispatcher {
             to_self,
             started: Instant::now(),
             closing: None,
+            proxy: ProxyDesk::default(),
             engine,
             engine_lives: true,
             doors,
@@ -180,7 +185,7 @@ impl Dispatcher {
         let order =
             self.queue_changed.then(|| self.order_announced.map_or_else(Instant::now, |at| at + ORDER_GAP));
         let closing = self.closing.as_ref().map(|closing| closing.at_most);
-        [self.timers.next(), order, closing].into_iter().flatten().min().unwrap_or(far)
+        [self.timers.next(), order, closing, self.proxy.status_due].into_iter().flatten().min().unwrap_or(far)
     }
 
     /// The wall clock. The machines get the time from here and nowhere else.
@@ -196,13 +201,14 @@ impl Dispatcher {
         if let Some(rejected) = turned_down {
             tracing::debug!(state = rejected.state, event = rejected.event, reason = %rejected.reason, "turned down");
         }
+        let ended = self.core.take_ended();
+        self.tell_proxy_clients(&facts, &ended, at);
         for fact in facts {
             self.fact_seq += 1;
             // Facts are made of texts and numbers, which can always be written.
             let json = serde_json::to_string(&fact).unwrap_or_default();
             self.pending.batch.facts.push(FactRow { seq: self.fact_seq, time_ms: at.0, json });
         }
-        let ended = self.core.take_ended();
         for machine in &ended {
             self.pending.batch.jobs.push(views::history_row(machine));
         }
@@ -300,6 +306,7 @@ impl Dispatcher {
             until: Some(prompt.until.into()),
             settled: None,
         };
+        self.tell_prompt(&event);
         self.announce(EventBody::Prompt(event), at);
     }
 
@@ -318,6 +325,7 @@ impl Dispatcher {
                 PromptEnd::Withdrawn => Settled::Withdrawn,
             }),
         };
+        self.tell_prompt(&event);
         self.announce(EventBody::Prompt(event), at);
     }
 
@@ -378,6 +386,7 @@ impl Dispatcher {
             EngineEvent::Skipped(job, what) => self.notice(job, EngineNotice::Skipped(what)),
             EngineEvent::Asked(job, question) => self.asked(job, question),
             EngineEvent::Output { job, lines, dropped } => {
+                self.tell_lines(job, &lines);
                 self.pending.batch.output.push(OutputRow { job: job.0, lines: Arc::clone(&lines), dropped });
                 let event = OutputEvent {
                     job,
@@ -489,6 +498,7 @@ impl Dispatcher {
     /// Commits what is pending, then does it.
     async fn settle(&mut self, deliveries: &mut mpsc::Receiver<Delivery>, stop: &watch::Receiver<bool>) {
         self.announce_queue_if_due();
+        self.tell_status_if_due();
         let Pending { batch, after } = std::mem::take(&mut self.pending);
         if batch.needs_acknowledgement() {
             if !self.commit(batch, deliveries, stop).await {
@@ -553,6 +563,11 @@ impl Dispatcher {
                 self.events.went_out(event.seq);
                 self.doors.broadcast(&event.text);
                 for session in self.clients.publish(event.kind, &event.text) {
+                    self.close_slow(session);
+                }
+            }
+            After::ProxyEvent(name, text) => {
+                for session in self.clients.publish_to_proxy(name, &text) {
                     self.close_slow(session);
                 }
             }
