@@ -1,6 +1,8 @@
 //! Reversing a long queue in one request, and what another client notices of it.
 
 use std::{
+    fs::File,
+    io::Write,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -42,6 +44,12 @@ pub(crate) fn measure(effort: Effort, table: &mut Table) {
         Quantity::Milliseconds(percentile(&busy, 0.99)),
         Target::LessThan(20.0),
         ("p99 with an empty, idle queue", Quantity::Milliseconds(percentile(&idle, 0.99))),
+    );
+    let disk = flushes(&server, effort.choose(5, 60));
+    table.remark(
+        "server.status meanwhile (p99), against the disk",
+        Quantity::Milliseconds(percentile(&busy, 0.99)),
+        Some(("write of 100 KB and fdatasync, p99", Quantity::Milliseconds(percentile(&disk, 0.99)))),
     );
     table.remark("queue.reorder, slowest", Quantity::Milliseconds(percentile(&reversals, 1.0)), None);
     table.remark(
@@ -120,6 +128,19 @@ async fn ask_until(door: Door, done: Arc<AtomicBool>) -> Vec<f64> {
     }
     asked.join_all().await;
     std::mem::take(&mut samples.lock().unwrap())
+}
+
+/// Milliseconds to append about as much as a new order takes to a file, and to have it on the disk.
+fn flushes(server: &Server, times: usize) -> Vec<f64> {
+    let mut file = File::create(server.file("raw")).unwrap();
+    (0..times)
+        .map(|_| {
+            let start = Instant::now();
+            file.write_all(&[b'x'; 100_000]).unwrap();
+            file.sync_data().unwrap();
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect()
 }
 
 /// What nobody can do without: milliseconds to write the ids as JSON, to read them, to reverse them, and to

@@ -4,7 +4,7 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -17,6 +17,10 @@ use crate::{
     statistics::{median, percentile},
     table::{Quantity, Table, Target},
 };
+
+/// Changes come at the pace of people and scripts, not one right after the other: whatever sleeps has to be
+/// woken each time.
+const PAUSE: Duration = Duration::from_millis(10);
 
 pub(crate) fn measure(effort: Effort, table: &mut Table) {
     let server = Server::start();
@@ -51,6 +55,7 @@ async fn holds(server: &Server, changes: usize) -> (Vec<f64>, usize) {
     for number in 0..changes {
         let (method, state) =
             if number % 2 == 0 { ("queue.hold", "held") } else { ("queue.release", "idle") };
+        tokio::time::sleep(PAUSE).await;
         let start = Instant::now();
         let seen = wait_for(&mut events, |event| event["params"]["state"] == state);
         let (reply, event) =
@@ -72,7 +77,9 @@ async fn starts(server: &Server, jobs: usize) -> Vec<f64> {
     for number in 0..jobs {
         server.spare_is_warm().await;
         let mark = server.file(&format!("mark {number}"));
-        let job = json!({"name": "benchmark", "script": script(&mark)});
+        // A script that ended at once would have its end and the next worker's start measured as well.
+        let script = script(&mark) + "time.sleep(0.2)\n";
+        let job = json!({"name": "benchmark", "script": script});
         let reply: Value = actor.call("job.submit", json!({"job": job})).await.unwrap();
         let id = reply["id"].as_str().unwrap().to_owned();
         wait_for(&mut events, |event| job_is(event, &id, &["running"])).await;

@@ -93,6 +93,8 @@ impl Config {
             spare_workers: usize::try_from(python.spare_workers.get()).unwrap_or(0),
             work_dir,
             output_limit: self.output.keep_per_job.0,
+            memory: python.memory.0,
+            niceness: u8::try_from(python.niceness.get()).unwrap_or(0),
         }
     }
 

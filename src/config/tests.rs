@@ -131,6 +131,7 @@ fn values_arrive_typed_with_their_units() {
     assert_eq!(config.history.keep.0, None);
     let settings = config.python_settings("/work".into());
     assert_eq!((settings.spare_workers, settings.output_limit), (2, 64 << 20));
+    assert_eq!((settings.memory, settings.niceness), (Some(8 << 30), 5));
 }
 
 #[test]

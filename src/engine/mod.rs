@@ -175,4 +175,8 @@ pub struct PythonSettings {
     pub work_dir: PathBuf,
     /// The most bytes of output that are kept and sent per job; what is beyond is counted and dropped.
     pub output_limit: u64,
+    /// The most bytes of address space of a job's process, and of each process that it starts.
+    pub memory: Option<u64>,
+    /// By how much a job's processes give way to others: 0 (not at all) to 19.
+    pub niceness: u8,
 }

@@ -40,7 +40,8 @@ macro_rules! reference {
             /// The error for a reference to nothing.
             #[must_use]
             pub fn not_found(&self) -> RpcError {
-                RpcError::not_found($what, &self.0)
+                let field = if $what == "job" { "id" } else { $what };
+                RpcError::not_found($what, &self.0).with_field(field)
             }
         }
 

@@ -32,6 +32,8 @@ pub(super) struct Client {
     pub(super) proxy_mask: Option<BTreeSet<String>>,
     /// Whether it has said anything yet.
     pub(super) spoke: bool,
+    /// Its session has ended: what was on its way is answered, and nothing is carried out.
+    pub(super) leaving: bool,
 }
 
 impl Client {
@@ -62,6 +64,7 @@ impl Clients {
             kinds: BTreeSet::new(),
             proxy_mask: None,
             spoke: false,
+            leaving: false,
             origin,
         };
         self.by_session.insert(session, client);
@@ -78,6 +81,19 @@ impl Clients {
     /// Lets go of a link: its outbox closes once everything in it has been written.
     pub(super) fn remove(&mut self, session: SessionId) -> Option<Client> {
         self.by_session.remove(&session)
+    }
+
+    /// Ends the session of a link. Its transport is told, and lets go of the link; until then requests that
+    /// were on their way can still be answered.
+    pub(super) fn see_off(&mut self, session: SessionId) {
+        let Some(client) = self.by_session.get_mut(&session) else { return };
+        client.leaving = true;
+        client.kinds.clear();
+        client.proxy_mask = None;
+        if !client.outbox.push(Outgoing::farewell()) {
+            // It reads too slowly to be told anything.
+            self.by_session.remove(&session);
+        }
     }
 
     /// The end of the link that replies of tasks outside the loop go to.

@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    catalogue::InForce,
     clients::{Clients, ReplyTo},
     event_log::{EventLog, Numbered},
     inside::Inside,
@@ -25,11 +26,12 @@ use super::{
     views,
 };
 use crate::{
+    catalogue::{Catalogue, python},
     engine::{EngineCall, EngineEvent, EngineLink, EngineState, JobStart, Question},
     journal::{Batch, EventRow, FactRow, Journal, OutputRow},
     protocol::{
         Decoded, EventBody, EventKind, JobEvent, NoticeEvent, OutputEvent, ProgressEvent, PromptEvent,
-        QueueEvent, Settled, view::EngineStatus,
+        QueueEvent, RpcError, Settled, view::EngineStatus,
     },
     transport::{self, Delivery},
 };
@@ -50,6 +52,7 @@ pub(super) struct Dispatcher {
     pub(super) events: EventLog,
     pub(super) settings: super::Settings,
     pub(super) engine_status: EngineStatus,
+    pub(super) in_force: InForce,
     pub(super) pending: Pending,
     pub(super) to_self: mpsc::UnboundedSender<Inside>,
     pub(super) started: Instant,
@@ -113,6 +116,7 @@ impl Dispatcher {
         engine: EngineLink,
         doors: transport::Clients,
         settings: super::Settings,
+        catalogue: Arc<Catalogue>,
         to_self: mpsc::UnboundedSender<Inside>,
     ) -> Self {
         let engine_status =
@@ -124,6 +128,7 @@ impl Dispatcher {
             events: EventLog::after(event_seq),
             settings,
             engine_status,
+            in_force: InForce { catalogue, flags: BTreeMap::new() },
             pending: Pending::default(),
             to_self,
             started: Instant::now(),
@@ -150,6 +155,7 @@ impl Dispatcher {
         mut stop: watch::Receiver<bool>,
     ) {
         self.turn(Input::Restarted);
+        self.check_waiting(Self::now());
         self.settle(&mut deliveries, &stop).await;
         while !self.finished() {
             let wake = self.next_wake();
@@ -210,6 +216,9 @@ impl Dispatcher {
             self.pending.batch.facts.push(FactRow { seq: self.fact_seq, time_ms: at.0, json });
         }
         for machine in &ended {
+            self.in_force.flags.remove(&machine.id);
+        }
+        for machine in &ended {
             self.pending.batch.jobs.push(views::history_row(machine));
         }
         for effect in effects {
@@ -228,7 +237,7 @@ impl Dispatcher {
             Effect::Announce(Announcement::Job(id)) => {
                 let view = match ended.iter().find(|machine| machine.id == id) {
                     Some(machine) => Some(views::job(machine, at)),
-                    None => views::live_job(&self.core, id, at),
+                    None => self.live_job(id, at),
                 };
                 if let Some(job) = view {
                     self.announce(EventBody::Job(Box::new(JobEvent { job })), at);
@@ -266,15 +275,18 @@ impl Dispatcher {
     fn job_start(&self, id: JobId) -> Option<JobStart> {
         let machine = self.core.job(id)?;
         let spec = &machine.spec;
-        let JobBody::Script { source, black_box } = &spec.body else { return None };
+        let (source, black_box) = match &spec.body {
+            JobBody::Script { source, black_box } => (Arc::clone(source), *black_box),
+            JobBody::Commands(calls) => (python::source_of_calls(calls).into(), false),
+        };
         Some(JobStart {
             job: id,
             name: spec.name.clone(),
             owner: machine.owner.clone(),
             tags: spec.tags.clone(),
             group: spec.group.clone(),
-            source: Arc::clone(source),
-            black_box: *black_box,
+            source,
+            black_box,
         })
     }
 
@@ -365,8 +377,12 @@ impl Dispatcher {
     }
 
     fn message(&mut self, session: SessionId, correlation: Option<String>, decoded: Decoded) {
-        if self.clients.get(session).is_none() {
-            return;
+        match self.clients.get(session) {
+            None => return,
+            Some(client) if client.leaving => {
+                return self.refuse_unread(session, correlation, decoded, &RpcError::not_logged_in());
+            }
+            Some(_) => {}
         }
         self.turn(Input::Session(session, SessionEvent::MessageArrived));
         self.read(session, correlation, decoded);
@@ -462,6 +478,11 @@ impl Dispatcher {
         self.announce(EventBody::Progress(Box::new(event)), at);
     }
 
+    /// Something that the order of the queue shows has changed, and not the order.
+    pub(super) fn queue_looks_different(&mut self) {
+        self.queue_changed = true;
+    }
+
     fn announce_queue_if_due(&mut self) {
         if !self.queue_changed {
             return;
@@ -532,7 +553,9 @@ impl Dispatcher {
             while let Ok(Some(delivery)) = tokio::time::timeout_at(until, deliveries.recv()).await {
                 match delivery {
                     Delivery::Message { session, correlation, decoded, room: _ } => {
-                        self.refuse_while_stuck(session, correlation, decoded, &error.to_string());
+                        let error = RpcError::unavailable(error.to_string())
+                            .with_hint("nothing was changed; try again later");
+                        self.refuse_unread(session, correlation, decoded, &error);
                     }
                     // A client that comes or goes is no request: it is seen to afterwards, in order.
                     other => self.delayed.push(other),
@@ -572,7 +595,7 @@ impl Dispatcher {
                 }
             }
             After::CloseLink(session) => {
-                self.clients.remove(session);
+                self.clients.see_off(session);
                 self.to_self.send(Inside::LinkClosed(session)).ok();
             }
             After::Read(reading) => {

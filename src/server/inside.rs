@@ -21,6 +21,8 @@ pub(super) enum Inside {
     ProxyStopped { session: SessionId, actor: Actor },
     /// The engine cannot run this job.
     EngineLost(JobId, String),
+    /// The files of the catalogue have changed.
+    CatalogueChanged(std::sync::Arc<crate::catalogue::Catalogue>),
 }
 
 /// The form of what a session is told.
@@ -56,6 +58,7 @@ impl Dispatcher {
             Inside::SpecRead { to, actor, wish, spec } => self.spec_read(&to, &actor, *wish, spec),
             Inside::EventsRead { to, kinds, from, texts } => self.events_read(&to, &kinds, from, texts),
             Inside::ProxyStopped { session, actor } => self.proxy_stopped(session, &actor),
+            Inside::CatalogueChanged(catalogue) => self.catalogue_changed(catalogue),
             Inside::TooSlow(session) => {
                 let why = "the client reads too slowly".to_owned();
                 self.turn(Input::Session(session, SessionEvent::CloseAsked { why }));

@@ -67,7 +67,12 @@ pub(super) fn refusal(refusal: Refusal, active: Option<JobId>) -> RpcError {
 }
 
 fn wrong_state(rejected: &Rejected) -> RpcError {
-    let error = RpcError::wrong_state(rejected.reason.clone(), rejected.state, what_works(rejected.state));
+    // A queue can be held as well as a job; only a queue can be asked to stop.
+    let works = match (rejected.state, rejected.event) {
+        ("held", "stop_asked" | "stop_cancelled") => &["queue.release"],
+        (state, _) => what_works(state),
+    };
+    let error = RpcError::wrong_state(rejected.reason.clone(), rejected.state, works);
     match &rejected.hint {
         Some(hint) => error.with_hint(hint.clone()),
         None => error,

@@ -51,6 +51,8 @@ pub struct Outgoing {
     pub body: Arc<str>,
     /// Gives the bytes back to the client's budget when the message has been written.
     budget: Budget,
+    /// Nothing to write: the server has closed the session.
+    farewell: bool,
 }
 
 /// Bytes of a client's budget, in use for as long as this lives.
@@ -72,8 +74,8 @@ struct Backlog {
     overran: AtomicBool,
 }
 
-/// The receiving end of a client's outgoing messages, which its transport writes in order. It ends when
-/// the server closes the session.
+/// The receiving end of a client's outgoing messages, which its transport writes in order. When the server
+/// closes the session a [farewell](Outgoing::is_farewell) comes, and after the link was dropped the end.
 #[derive(Debug)]
 pub struct OutgoingMessages {
     receiver: mpsc::Receiver<Outgoing>,
@@ -102,7 +104,20 @@ impl Outgoing {
     /// A message for a client.
     #[must_use]
     pub fn new(correlation: Option<String>, body: Arc<str>) -> Self {
-        Self { correlation, body, budget: Budget::default() }
+        Self { correlation, body, budget: Budget::default(), farewell: false }
+    }
+
+    /// The word that the server has closed the session: the transport drops the client's [`ClientLink`],
+    /// and goes on writing what still comes. Requests that were on their way are answered that way.
+    #[must_use]
+    pub fn farewell() -> Self {
+        Self { farewell: true, ..Self::new(None, "".into()) }
+    }
+
+    /// Whether this is the word that the server has closed the session, and no message.
+    #[must_use]
+    pub fn is_farewell(&self) -> bool {
+        self.farewell
     }
 }
 
@@ -226,8 +241,9 @@ impl Clients {
         (clients, deliveries)
     }
 
-    /// Brings in a client. The receiver yields what is to be written to it, in order, and ends when the
-    /// server closes the session.
+    /// Brings in a client. The receiver yields what is to be written to it, in order. When the server closes
+    /// the session it yields a [farewell](Outgoing::is_farewell), and ends after the link was dropped; for a
+    /// client that reads too slowly it ends at once.
     ///
     /// # Errors
     ///

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::harness::{DEADLINE, LOOP, Server, User, alive_in_group, eventually, text, waits_for};
 
@@ -188,7 +189,7 @@ async fn r39_a_stop_waits_for_the_active_job_takes_no_new_ones_and_keeps_the_que
     let mut user = server.client().await;
     assert_eq!(user.job(&id).await["state"], "succeeded");
     assert_eq!(user.output(&id).await.last().map(String::as_str), Some("seen"));
-    assert_eq!(user.order().await, [waits.clone()]);
+    assert_eq!(user.order().await, std::slice::from_ref(&waits));
     user.call("queue.release", json!({})).await;
     user.ends(&waits, "succeeded").await;
 }
@@ -237,4 +238,50 @@ async fn r09_a_token_of_an_earlier_start_is_refused() {
     let refused = stranger.call::<Value>("session.login", json!({"token": old})).await.unwrap_err();
     assert_eq!(refused.rpc().map(|error| (error.code, error.kind())), Some((-32002, "forbidden")));
     assert!(!refused.to_string().contains(&old));
+}
+
+#[tokio::test]
+async fn r09_in_a_storm_of_submissions_nothing_that_was_acknowledged_is_lost_or_doubled() {
+    let mut server = Server::start().await;
+    let user = server.client().await;
+    user.call("queue.hold", json!({})).await;
+    drop(user);
+    let mut acknowledged = Vec::new();
+    for round in 0..3 {
+        let mut storm = JoinSet::new();
+        let (told, mut count) = tokio::sync::mpsc::unbounded_channel();
+        for sender in 0..4 {
+            let (client, told) = (server.client().await, told.clone());
+            storm.spawn(async move {
+                let mut done = Vec::new();
+                loop {
+                    let name = format!("{round}/{sender}/{}", done.len());
+                    let job = json!({"job": {"name": name, "script": "pass"}});
+                    match client.client.call::<Value>("job.submit", job).await {
+                        Ok(reply) => done.push((text(&reply["id"]), name)),
+                        Err(_) => return done,
+                    }
+                    let _nobody_counts = told.send(());
+                }
+            });
+        }
+        // The server dies in the middle of it, with requests on their way.
+        for _ in 0..40 * (round + 1) {
+            count.recv().await.unwrap();
+        }
+        let home = server.kill().await;
+        acknowledged.extend(storm.join_all().await.into_iter().flatten());
+        server = home.start().await;
+        let user = server.client().await;
+        let queue = user.queue().await;
+        let waiting = queue["waiting"].as_array().unwrap();
+        let names: std::collections::BTreeMap<_, _> =
+            waiting.iter().map(|job| (text(&job["id"]), text(&job["name"]))).collect();
+        assert_eq!(names.len(), waiting.len(), "an id stands for two jobs");
+        for (id, name) in &acknowledged {
+            assert_eq!(names.get(id), Some(name), "job {id} was acknowledged and is not there");
+        }
+        // A request that was not answered may have been carried out, at most once.
+        assert!(waiting.len() <= acknowledged.len() + 4 * (round + 1));
+    }
 }

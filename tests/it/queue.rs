@@ -201,7 +201,7 @@ async fn r08_a_held_job_keeps_its_place_and_is_passed_over() {
         user.ends(id, "succeeded").await;
     }
     assert_eq!(user.job(&a).await["state"], "held");
-    assert_eq!(user.order().await, [a.clone()]);
+    assert_eq!(user.order().await, std::slice::from_ref(&a));
     user.call("job.unhold", json!({"id": a})).await;
     user.ends(&a, "succeeded").await;
 }

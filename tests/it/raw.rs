@@ -66,6 +66,18 @@ impl Raw {
         self.send(frame).await;
     }
 
+    /// Sends bodies in one go, so that the server has the last one before it has answered the first.
+    pub async fn bodies(&mut self, bodies: &[String]) {
+        for body in bodies {
+            let frame = Frame::new(Command::Send)
+                .header("destination", "/queue/ss_admin")
+                .header("reply-to", "/temp-queue/r")
+                .with_body(bytes::Bytes::from(body.clone()));
+            self.framed.feed(frame).await.unwrap();
+        }
+        SinkExt::<Frame>::flush(&mut self.framed).await.unwrap();
+    }
+
     /// The next frame, or `None` when the server has closed the connection.
     pub async fn frame(&mut self) -> Option<Frame> {
         loop {
@@ -119,6 +131,7 @@ impl Raw {
 
     /// Whether nothing arrives for a moment: for what must not happen there is no event to wait for.
     pub async fn is_quiet(&mut self) -> bool {
-        timeout(Duration::from_millis(300), self.framed.next()).await.is_err()
+        let said = async { while let Some(Ok(Received::HeartBeat)) = self.framed.next().await {} };
+        timeout(Duration::from_millis(300), said).await.is_err()
     }
 }

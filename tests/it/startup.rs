@@ -12,7 +12,7 @@ async fn refused(home: &Home, change: impl FnOnce(&mut tokio::process::Command))
     command.stderr(Stdio::piped());
     change(&mut command);
     let output = timeout(DEADLINE, command.output()).await.expect("it did not end").unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout).contains("ready"), false);
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("ready"));
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
@@ -144,4 +144,18 @@ async fn bad_start_with_a_python_that_does_not_work_blocks_the_queue_and_says_so
     fs::set_permissions(server.home.path().join("python.new"), fs::Permissions::from_mode(0o755)).unwrap();
     fs::rename(server.home.path().join("python.new"), server.home.path().join("python")).unwrap();
     user.ends(&id, "succeeded").await;
+}
+
+#[tokio::test]
+async fn r40_a_server_that_is_ready_says_where_and_writes_it_down() {
+    let server = Server::with("instrument: LARMOR\n").await;
+    let ready = &server.ready;
+    assert_eq!(ready["pid"], server.pid());
+    assert_eq!(ready["data"], server.home.data().display().to_string());
+    assert_eq!(ready["stomp"], format!("127.0.0.1:{}", server.address.port));
+    assert_eq!((&ready["http"], &ready["instrument"]), (&serde_json::Value::Null, &"LARMOR".into()));
+    assert!(ready["version"].is_string());
+    let written = fs::read_to_string(server.home.data().join("endpoint.json")).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+    assert_eq!((&written["pid"], &written["stomp"]), (&ready["pid"], &ready["stomp"]));
 }

@@ -12,8 +12,10 @@
 //! for the next server to find; `jobs/ID/` the working directory of a job, removed at its end if the
 //! script left nothing in it, and otherwise kept.
 
+mod commands;
 mod control;
 mod ending;
+mod interpreter;
 mod job;
 mod library;
 mod output;
@@ -24,7 +26,7 @@ mod worker;
 
 use tokio::sync::mpsc;
 
-use self::{process::Spawner, supervisor::Supervisor, worker::Launcher};
+use self::{interpreter::Interpreter, process::Spawner, supervisor::Supervisor, worker::Launcher};
 use super::{EngineEvent, EngineLink, EngineState, PythonSettings};
 
 /// How many events wait for the server before a script that floods its output has to wait.
@@ -47,7 +49,9 @@ pub fn start(settings: PythonSettings) -> EngineLink {
     let settings = PythonSettings { work_dir, ..settings };
     match Spawner::start() {
         Ok(spawner) => {
-            tokio::spawn(Supervisor::new(Launcher { settings, spawner }, called, events_in).run());
+            let interpreter = Interpreter::new(settings.interpreter.clone());
+            let launcher = Launcher { settings, spawner, interpreter };
+            tokio::spawn(Supervisor::new(launcher, called, events_in).run());
         }
         Err(error) => {
             let why = format!("cannot start the thread that starts workers: {error}");

@@ -1,6 +1,6 @@
 //! The engine's task: keeps spare workers warm, gives each job one, and says whether it can.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
 
 use beamq_machines::JobId;
 use tokio::{
@@ -20,6 +20,10 @@ use crate::engine::{EngineCall, EngineEvent, EngineState, JobStart};
 /// How long to wait after a failed start of a worker: doubled each time, up to the second value.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(4);
+
+/// For how long after a job that had to wait for its worker one more of them is kept ready, where there is
+/// a second processor to start it on: short jobs follow each other faster than interpreters start.
+const IN_A_HURRY_FOR: Duration = Duration::from_secs(5);
 
 /// The job that runs.
 struct Active {
@@ -44,6 +48,9 @@ pub(super) struct Supervisor {
     proven: bool,
     failures: u32,
     retry_at: Option<Instant>,
+    /// Until when one more worker than usual is kept.
+    hurry_until: Option<Instant>,
+    processors: usize,
 }
 
 impl Supervisor {
@@ -64,6 +71,8 @@ impl Supervisor {
             proven: false,
             failures: 0,
             retry_at: None,
+            hurry_until: None,
+            processors: available_parallelism().map_or(1, NonZero::get),
         }
     }
 
@@ -78,7 +87,7 @@ impl Supervisor {
                 Some(active) => (Some(&mut active.task), active.begun.as_mut()),
                 None => (None, None),
             };
-            let retry_at = self.retry_at;
+            let (retry_at, hurry_until) = (self.retry_at, self.hurry_until);
             tokio::select! {
                 call = self.calls.recv() => match call {
                     None | Some(EngineCall::Shutdown) => break,
@@ -93,6 +102,7 @@ impl Supervisor {
                     Err(error) => tracing::error!(%error, "the task that launches a worker ended early"),
                 },
                 () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => self.retry_at = None,
+                () = sleep_until(hurry_until.unwrap_or_else(Instant::now)), if hurry_until.is_some() => self.hurry_until = None,
             }
         }
         self.shut_down().await;
@@ -120,7 +130,9 @@ impl Supervisor {
         if self.retry_at.is_some() || self.active.as_ref().is_some_and(|active| active.begun.is_some()) {
             return;
         }
-        let wanted = self.launcher.settings.spare_workers + usize::from(self.waiting.is_some());
+        let spares = self.launcher.settings.spare_workers;
+        let hurry = spares > 0 && self.processors > 1 && self.hurry_until.is_some();
+        let wanted = spares + usize::from(hurry) + usize::from(self.waiting.is_some());
         self.spares.truncate(wanted);
         let wanted = wanted.max(usize::from(!self.proven));
         while self.spares.len() + self.launching.len() < wanted {
@@ -134,6 +146,9 @@ impl Supervisor {
             let end = end_by_engine("another job is active");
             self.tell(EngineEvent::Ended(start.job, Box::new(end))).await;
             return;
+        }
+        if self.proven && self.spares.is_empty() {
+            self.hurry_until = Some(Instant::now() + IN_A_HURRY_FOR);
         }
         self.waiting = Some(start);
         self.retry_at = None;

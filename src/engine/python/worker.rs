@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::{
     control::{self, ControlReader, ControlWriter, FromWorker, ToWorker},
+    interpreter::Interpreter,
     library,
     output::Pipes,
     process::{Process, Spawned, Spawner},
@@ -70,6 +71,7 @@ pub(super) enum LaunchError {
 pub(super) struct Launcher {
     pub(super) settings: PythonSettings,
     pub(super) spawner: Spawner,
+    pub(super) interpreter: Interpreter,
 }
 
 impl Launcher {
@@ -85,9 +87,12 @@ impl Launcher {
         let registry = Registry::open(folder).map_err(in_folder)?;
         let interpreter = self.settings.interpreter.clone();
         let failed = |error| LaunchError::Spawn { interpreter: interpreter.clone(), error };
-        let command = self.command(&program);
-        let Spawned { process, control, stdout, stderr } =
-            self.spawner.spawn(command, registry).await.map_err(failed)?;
+        let executable = self.interpreter.executable().await;
+        let spawned = self.spawner.spawn(self.command(&executable, &program), registry).await;
+        let Spawned { process, control, stdout, stderr } = spawned.map_err(|error| {
+            self.interpreter.forget();
+            failed(error)
+        })?;
         let (reader, writer) = control::open(control).map_err(failed)?;
         let pipes = Pipes::open(stdout, stderr).map_err(failed)?;
         let worker = Worker { process, reader, writer, pipes };
@@ -97,8 +102,8 @@ impl Launcher {
         }
     }
 
-    fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(&self.settings.interpreter);
+    fn command(&self, executable: &Path, program: &Path) -> Command {
+        let mut command = Command::new(executable);
         command
             .arg("-u")
             .arg(program)
@@ -119,6 +124,8 @@ impl Worker {
             path: settings.path.clone(),
             preload: settings.preload.clone(),
             startup: settings.startup.clone(),
+            memory: settings.memory,
+            niceness: settings.niceness,
         };
         // One that is gone already shows below.
         let _gone = self.writer.send(&prepare).await;

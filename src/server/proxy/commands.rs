@@ -19,7 +19,6 @@ use crate::{
         proxy::{self, Banner, ProxyCommand, pause_level},
     },
     server::{
-        calls,
         clients::ReplyTo,
         dispatcher::{After, Dispatcher},
         inside::{Dialect, LoginWish},
@@ -161,7 +160,7 @@ impl Dispatcher {
     fn proxy_queue(&mut self, to: &ReplyTo, actor: &Actor, name: Option<String>, code: Arc<str>) -> Replied {
         let name = name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| UNNAMED.into());
         let submission = Submission { name, script: Some(code), ..Submission::default() };
-        let order = calls::new_jobs(self.core.last_job(), vec![submission]).map(|(jobs, _)| Order::Submit {
+        let order = self.new_jobs(actor, submission).map(|(jobs, _)| Order::Submit {
             jobs,
             place: Place::Back,
             revision: None,
@@ -210,7 +209,8 @@ impl Dispatcher {
         }
         let machine = self.core.job(job).ok_or_else(unknown)?;
         let changes = SubmissionChanges { script: Some(newcode), ..SubmissionChanges::default() };
-        let spec = changes.apply(&machine.spec).map_err(|error| text_of(&error))?;
+        let spec = changes.apply(&machine.spec).and_then(|spec| self.acceptable(actor, spec));
+        let spec = spec.map_err(|error| text_of(&error))?;
         let order = Order::Edit { job, spec: Arc::new(spec), held: None, revision: None };
         self.proxy_order(to, actor, Method::EditJob, order)
     }

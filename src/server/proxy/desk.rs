@@ -9,6 +9,7 @@ use beamq_machines::{JobBody, JobId, JobSpec, Report, core::Actor, job::JobMachi
 use tokio::time::Instant;
 
 use crate::{
+    catalogue::python,
     engine::{OutputLine, OutputStream},
     protocol::proxy::{LEVEL_ERROR, LEVEL_INFO, LEVEL_WARNING, LogMessage, ScriptRequest, StatusCode},
 };
@@ -63,14 +64,7 @@ impl RequestText {
 pub(super) fn script_of(spec: &JobSpec) -> Arc<str> {
     match &spec.body {
         JobBody::Script { source, .. } => Arc::clone(source),
-        JobBody::Commands(calls) => {
-            let lines = calls.iter().map(|call| {
-                let arguments: Vec<_> =
-                    call.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                format!("{}({})\n", call.command, arguments.join(", "))
-            });
-            lines.collect::<String>().into()
-        }
+        JobBody::Commands(calls) => python::source_of_calls(calls).into(),
     }
 }
 

@@ -41,6 +41,7 @@ impl ReplyQueue {
             session: None,
             kept: VecDeque::new(),
             kept_bytes: 0,
+            said_goodbye: false,
         };
         (queue, forwarder)
     }
@@ -72,6 +73,7 @@ pub(super) struct Forwarder {
     session: Option<OutgoingMessages>,
     kept: VecDeque<Outgoing>,
     kept_bytes: usize,
+    said_goodbye: bool,
 }
 
 impl Forwarder {
@@ -89,6 +91,8 @@ impl Forwarder {
                     self.session = Some(session);
                 }
                 message = receive(&mut self.session), if has_room => match message {
+                    // The session's channel stays until its last replies have come.
+                    Some(message) if message.is_farewell() => self.say_goodbye().await,
                     Some(message) => self.keep(message),
                     None => self.end_session().await,
                 },
@@ -114,6 +118,19 @@ impl Forwarder {
 
     async fn end_session(&mut self) {
         let read_too_slowly = self.session.take().is_some_and(|session| session.overran());
+        if !std::mem::take(&mut self.said_goodbye) {
+            self.tell_of_the_end(read_too_slowly).await;
+        }
+    }
+
+    async fn say_goodbye(&mut self) {
+        self.said_goodbye = true;
+        let read_too_slowly = self.session.as_ref().is_some_and(OutgoingMessages::overran);
+        self.tell_of_the_end(read_too_slowly).await;
+    }
+
+    /// Has the connection let go of the session.
+    async fn tell_of_the_end(&self, read_too_slowly: bool) {
         let destination = Arc::clone(&self.destination);
         // Nobody listens any more when the connection is about to end.
         let _ = self.notices.send(Notice::SessionEnded { destination, read_too_slowly }).await;
@@ -126,6 +143,7 @@ impl Forwarder {
                 return;
             }
             match self.session.as_mut().and_then(OutgoingMessages::try_recv) {
+                Some(message) if message.is_farewell() => {}
                 Some(message) => self.keep(message),
                 None => return,
             }

@@ -2,14 +2,10 @@
 one job, runs it and ends. Nothing of it is used twice."""
 
 import builtins
-import faulthandler
-import importlib
 import os
 import signal
 import sys
 import time
-import traceback
-import types
 import warnings
 
 import beamq
@@ -21,6 +17,10 @@ from .steering import SIGNAL, Steering
 from .watching import Watching, end_with_the_server
 
 LONGEST_REASON = 2_000
+# A worker that waits this many seconds for a job is not in a hurry.
+IDLE_AFTER = 0.3
+# What a limited script may take at least, in bytes: its threads' stacks alone are 8 MiB each.
+LEAST_MEMORY = 32 << 20
 
 
 def main():
@@ -33,13 +33,16 @@ def main():
     steering_of_others(steering)
     prepare(channel, next_message(channel))
     channel.send("ready", python="%d.%d.%d" % sys.version_info[:3])
+    if not channel.wait(IDLE_AFTER):
+        prepare_for_the_worst()
     while steering.job is None:
         next_message(channel, steering.handle)
     # From here on the job is this worker's, whatever becomes of it.
     channel.send("taken")
-    faulthandler.enable()
-    # The warning is about the watching thread, which a child can do without; the script has no part in it.
-    warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
+    show_crashes()
+    if sys.version_info >= (3, 12):
+        # It is about the watching thread, which a child can do without; the script has no part in it.
+        warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
     builtins.input = steering.ask_line
     sys.stdin = Questions(steering)
     progress = Progress(channel)
@@ -60,30 +63,68 @@ def next_message(channel, handle=None):
     return taken[0] if taken else None
 
 
+def prepare_for_the_worst():
+    """Import what only some scripts need: cells and reports on errors. Workers that are taken at once
+    save the time, and import these when it comes to that."""
+    from . import cells, failures  # noqa: F401
+
+
+def show_crashes():
+    """Have Python say on standard error where it was when compiled code crashes."""
+    import faulthandler
+
+    faulthandler.enable()
+
+
 def prepare(channel, settings):
     """Set the path, import what is to be preloaded, run the start-up scripts. What fails here blocks
     the queue with a reason, because it would fail every job."""
     doing = ""
     try:
+        doing = "engine.python.niceness cannot be set"
+        os.nice(settings["niceness"])
         sys.path[:0] = settings["path"]
         for name in settings["preload"]:
             doing = "the module %r of engine.python.preload cannot be imported" % name
-            importlib.import_module(name)
+            __import__(name)
         for path in settings["startup"]:
             doing = "the start-up script %r of engine.python.startup failed" % path
             run_startup(path)
+        if settings["memory"] is not None:
+            doing = "engine.python.memory cannot be set"
+            limit_memory(settings["memory"])
     except BaseException as error:
+        import traceback
+
         channel.send("refused", reason=cut("%s: %s" % (doing, describe(error)), LONGEST_REASON))
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
 
 
+def limit_memory(limit):
+    """Bound the address space of this process and of those that it starts. What has been loaded so far
+    has to leave room for a script, or every job would fail."""
+    import resource
+
+    with open("/proc/self/statm", encoding="ascii") as file:
+        taken = int(file.read().split()[0]) * resource.getpagesize()
+    if taken + LEAST_MEMORY > limit:
+        raise ValueError(
+            "of the %d MiB the interpreter with its preloaded modules takes %d MiB already, and a script "
+            "needs %d MiB" % (limit >> 20, taken >> 20, LEAST_MEMORY >> 20)
+        )
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
 def run_startup(path):
     """Run a start-up script in a module of its own, which stays."""
     stem = os.path.splitext(os.path.basename(path))[0]
     name = "beamq_startup_" + stem
-    module = types.ModuleType(name)
+    module = type(sys)(name)
     module.__file__ = path
     sys.modules[name] = module
     with open(path, "rb") as file:
@@ -92,6 +133,8 @@ def run_startup(path):
 
 def describe(error):
     """An error in one line, with the place in the user's file when there is one."""
+    import traceback
+
     text = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()
     place = traceback.extract_tb(error.__traceback__)[-1:] if error.__traceback__ else []
     inside = place and not place[0].filename.startswith(("<frozen", os.path.dirname(__file__)))

@@ -139,11 +139,6 @@ def place(cells):
                 cell.high = 100.0 * done / total
 
 
-def basis_of(cells):
-    """What a percentage from these cells rests on."""
-    return "tags" if any(cell.progress is not None for cell in cells) else "cells"
-
-
 def insert_cells(tree, cells):
     """Put a call in front of the first statement of every cell. A cell that begins in the middle of a
     compound statement has no such place and is left out."""

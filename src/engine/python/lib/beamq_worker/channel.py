@@ -112,10 +112,10 @@ class Channel:
             self._receiving.release()
 
     def wait(self, seconds):
-        """Wait until something arrives, at most this long."""
+        """Wait until something arrives, at most this long. Returns whether it did."""
         poller = select.poll()
         poller.register(self.fd, select.POLLIN)
-        poller.poll(None if seconds is None else seconds * 1000)
+        return bool(poller.poll(None if seconds is None else seconds * 1000))
 
     def forget(self):
         """In a forked child: the channel belongs to the parent alone."""

@@ -216,7 +216,11 @@ def recursion(error, source):
 
 
 def memory(error, source):
-    return "the data do not fit into memory; work on them in parts"
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    allowed = "" if limit < 0 else " (engine.python.memory allows %d MiB)" % (limit >> 20)
+    return "the data do not fit into memory%s; work on them in parts" % allowed
 
 
 def assertion(error, source):

@@ -3,14 +3,10 @@
 import builtins
 import linecache
 import os
-import re
 import sys
-import types
 
 import beamq
 
-from . import cells as cells_of
-from . import failures
 from .bridge import Bridge
 
 # How many remarks on the markers of a script are worth reading.
@@ -19,7 +15,7 @@ MOST_NOTES = 20
 
 def file_name(name):
     """The script's file name in tracebacks, made of the job's name."""
-    name = re.sub(r"[\x00-\x1f/\\<>]", "_", name).strip() or "script"
+    name = "".join("_" if c < " " or c in "/\\<>" else c for c in name).strip() or "script"
     return name if name.endswith(".py") else name + ".py"
 
 
@@ -35,6 +31,7 @@ class Script:
         self._black_box = job["black_box"]
         self._job = job
         self._cells = []
+        self._bridge = None
 
     def run(self):
         """Run the script to its end and tell the server how it went. Returns the exit status for the
@@ -43,6 +40,8 @@ class Script:
         try:
             code = self._compile()
         except BaseException as error:  # Whatever the compiler raises is about the script.
+            from . import failures
+
             failures.show(error)
             return self._finish(failures.report_of_compilation(error, self._source))
         namespace = self._prepare()
@@ -60,7 +59,9 @@ class Script:
 
     def _compile(self):
         tree_or_source = self._source
-        if not self._black_box:
+        if not self._black_box and "%%" in self._source:
+            from . import cells as cells_of
+
             self._cells, notes = cells_of.find_cells(self._source)
             for note in notes[:MOST_NOTES]:
                 self._channel.send("note", text=note)
@@ -76,7 +77,7 @@ class Script:
 
     def _prepare(self):
         """Make the surroundings of a fresh `python script.py`."""
-        main = types.ModuleType("__main__")
+        main = type(sys)("__main__")
         main.__file__ = self._file
         main.__builtins__ = builtins
         main.__dict__.pop("__loader__", None)
@@ -84,7 +85,7 @@ class Script:
         sys.modules["__main__"] = main
         sys.argv = [self._file]
         os.chdir(self._job["directory"])
-        bridge = Bridge(self._channel, self._steering, self._progress, self._cells)
+        bridge = self._bridge = Bridge(self._channel, self._steering, self._progress, self._cells)
         beamq._server = bridge
         beamq.job = beamq.Job(
             id=self._job["job"],
@@ -94,29 +95,38 @@ class Script:
             group=self._job["group"],
         )
         if self._cells:
-            setattr(builtins, cells_of.CALL, bridge.enter_cell)
+            from .cells import CALL
+
+            setattr(builtins, CALL, bridge.enter_cell)
         return main.__dict__
 
     def _end(self, error):
         """Show what went wrong as Python would, and report it."""
         if error is None:
             return self._finish(None)
+        from . import failures
+
         if isinstance(error, SystemExit):
             code, message = failures.exit_code(error)
             if message is not None:
                 print(message, file=sys.stderr)
             report = None if code == 0 else failures.report_of_exit(error, self._file, code, message)
-            return self._finish(report, code)
+            return self._finish(report, code, error)
         failures.show(error)
-        return self._finish(failures.report_of_error(error, self._file, self._source))
+        return self._finish(failures.report_of_error(error, self._file, self._source), error=error)
 
-    def _finish(self, report, status=None):
+    def _finish(self, report, status=None, error=None):
         if status is None:
             status = 0 if report is None else 1
         if report is None:
             self._progress.send()
         self._flush()
-        self._channel.send("finished", report=report, status=status)
+        calls = None if self._bridge is None else self._bridge.calls
+        errors = [] if calls is None else calls.errors(error)
+        command = None if calls is None or report is None else calls.in_progress(error)
+        if command is not None:
+            report["command"] = command
+        self._channel.send("finished", report=report, status=status, command_errors=errors)
         return status
 
     @staticmethod

@@ -1,0 +1,191 @@
+//! Plays the conversations of `tests/conversations` against a real server and compares what it says.
+//!
+//! A line `> json` is sent and its reply follows as `< json`. `@ event.job ID STATE`, `@ event.queue STATE`,
+//! `@ event.prompt` and `@ output BEGIN` wait for an event: all events up to that one follow as `< json`,
+//! with lines of output one by one. `! touch NAME` makes a file in the folder `$HOME`, which scripts can
+//! wait for. What differs from run to run is written as `…`. With `BEAMQ_BLESS=1` the files are written anew.
+
+use std::{collections::VecDeque, env, fs, path::PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::{harness::Server, raw::Raw};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/conversations")
+}
+
+macro_rules! conversations {
+    ($($name:ident $file:literal;)*) => {
+        $(#[tokio::test]
+        async fn $name() {
+            play($file).await;
+        })*
+
+        #[test]
+        fn every_conversation_is_played() {
+            let mut there: Vec<_> = fs::read_dir(folder())
+                .unwrap()
+                .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+                .collect();
+            there.sort();
+            assert_eq!(there, [$($file),*]);
+        }
+    };
+}
+
+conversations! {
+    first_contact "01-first-contact";
+    submit_run_finish "02-submit-run-finish";
+    pause_resume_abort "03-pause-resume-abort";
+    edits_and_conflicts "04-edits-and-conflicts";
+    batch "05-batch";
+    groups "06-groups";
+    failure_and_rerun "07-failure-and-rerun";
+    questions "08-questions";
+    errors "09-errors";
+    hold_stop_cancel "10-hold-stop-cancel";
+}
+
+async fn play(name: &str) {
+    let path = folder().join(format!("{name}.txt"));
+    let written = fs::read_to_string(&path).unwrap();
+    let server = Server::start().await;
+    let mut peer = Peer { raw: Raw::connect(&server).await, events: VecDeque::new(), last_seq: 0 };
+    let home = server.home.path().display().to_string();
+    let mut played = String::new();
+    for line in written.lines().filter(|line| !line.starts_with('<')) {
+        played.push_str(line);
+        played.push('\n');
+        let answers = match line.split_once(' ') {
+            Some((">", body)) => {
+                let body = body.replace("$TOKEN", &server.token).replace("$HOME", &home);
+                vec![peer.ask(&body).await]
+            }
+            Some(("@", what)) => peer.wait_for(what).await,
+            Some(("!", action)) => {
+                let file = action.strip_prefix("touch ").expect("an action is `touch NAME`");
+                fs::write(server.home.path().join(file), "").unwrap();
+                Vec::new()
+            }
+            _ => Vec::new(),
+        };
+        for mut answer in answers {
+            redact(&mut answer);
+            played.push_str(&format!("< {answer}\n").replace(&home, "$HOME"));
+        }
+    }
+    if env::var_os("BEAMQ_BLESS").is_some() {
+        fs::write(&path, played).unwrap();
+        return;
+    }
+    for (number, (expected, said)) in written.lines().zip(played.lines()).enumerate() {
+        assert_eq!(said, expected, "{}:{}", path.display(), number + 1);
+    }
+    assert_eq!(played.lines().count(), written.lines().count(), "{}", path.display());
+}
+
+struct Peer {
+    raw: Raw,
+    /// What has arrived and was not written down yet.
+    events: VecDeque<Value>,
+    last_seq: u64,
+}
+
+impl Peer {
+    async fn ask(&mut self, body: &str) -> Value {
+        self.raw.body(body).await;
+        loop {
+            let message = self.raw.message().await;
+            if message.get("method").is_none() {
+                return message;
+            }
+            self.take(message);
+        }
+    }
+
+    /// Takes in an event, and the lines of an output event one by one.
+    fn take(&mut self, event: Value) {
+        let seq = event["params"]["seq"].as_u64().unwrap();
+        assert!(seq > self.last_seq, "event {seq} after {}", self.last_seq);
+        self.last_seq = seq;
+        match event["params"]["lines"].as_array() {
+            Some(lines) => {
+                for line in lines.iter().filter(|line| !only_points(&line["text"])) {
+                    let mut one = event.clone();
+                    one["params"]["lines"] = json!([line]);
+                    self.events.push_back(one);
+                }
+            }
+            None => self.events.push_back(event),
+        }
+    }
+
+    async fn wait_for(&mut self, what: &str) -> Vec<Value> {
+        let mut passed = Vec::new();
+        loop {
+            while let Some(event) = self.events.pop_front() {
+                let fits = fits(what, &event);
+                passed.push(event);
+                if fits {
+                    return passed;
+                }
+            }
+            let message = self.raw.message().await;
+            assert!(message.get("method").is_some(), "a reply to nothing: {message}");
+            self.take(message);
+        }
+    }
+}
+
+fn fits(what: &str, event: &Value) -> bool {
+    let params = &event["params"];
+    let words: Vec<_> = what.split(' ').collect();
+    match words[..] {
+        ["output", begin] => params["lines"][0]["text"].as_str().is_some_and(|text| text.starts_with(begin)),
+        ["event.job", id, state] => params["job"]["id"] == id && params["job"]["state"] == state,
+        ["event.queue", state] => event["method"] == "event.queue" && params["state"] == state,
+        ["event.prompt"] => event["method"] == "event.prompt" && params.get("settled").is_none(),
+        _ => panic!("nobody can wait for {what:?}"),
+    }
+}
+
+/// Whether a line only points at a part of the one above it. Versions of Python differ in such lines, so
+/// they are left out, and with them the numbers of lines.
+fn only_points(line: &Value) -> bool {
+    let text = line.as_str().unwrap_or_default().trim();
+    !text.is_empty() && text.chars().all(|c| c == '^' || c == '~')
+}
+
+/// Hides what differs from run to run.
+fn redact(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            // Where a running script is found depends on the moment.
+            if members
+                .get("state")
+                .is_some_and(|state| state == "running" || state == "pausing" || state == "aborting")
+                && members.contains_key("progress")
+            {
+                members.insert("progress".into(), "…".into());
+            }
+            for (name, member) in members {
+                match name.as_str() {
+                    "time" | "submitted_at" | "started_at" | "finished_at" | "until" | "elapsed"
+                    | "elapsed_s" | "seq" | "session" | "version" | "n" => *member = "…".into(),
+                    "acts" => {
+                        // The words about the present line are only there when one has been seen.
+                        let text = member.as_str().unwrap_or_default();
+                        *member = text.split(';').next().unwrap_or_default().into();
+                    }
+                    _ => redact(member),
+                }
+            }
+        }
+        Value::Array(items) => {
+            items.retain(|item| !only_points(item));
+            items.iter_mut().for_each(redact);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,96 @@
+//! Steps, lines and percentages.
+
+use beamq::engine::OutputStream;
+use beamq_machines::{Basis, Ending};
+
+use super::fixture::Engine;
+
+#[tokio::test]
+async fn cells_are_steps_and_change_neither_lines_nor_meaning() {
+    let mut engine = Engine::start();
+    let told = engine
+        .run("# %% Set up [beamq] estimate=\"1 min\"\n\"\"\"Docstring.\"\"\"\nfrom __future__ import annotations\nprint(__doc__)\n# %% Run [beamq] estimate=\"3 min\"\ntext = '''\n# %% not a cell\n'''\n# %% [markdown]\n# words\n# %%\nraise ValueError(text)\n")
+        .await;
+    let mut steps: Vec<_> = told.progress.iter().filter_map(|progress| progress.step.clone()).collect();
+    steps.dedup();
+    assert_eq!(steps.first().map(String::as_str), Some("Set up"));
+    assert_eq!(told.stdout(), ["Docstring."]);
+    assert_eq!(told.end().report.line, Some(12));
+}
+
+#[tokio::test]
+async fn percent_comes_from_cells_tags_and_loops_and_never_falls() {
+    for (source, basis) in [
+        (
+            "import time\n# %% A [beamq] estimate=\"1 min\"\ntime.sleep(0.2)\n# %% B [beamq] estimate=\"3 min\"\ntime.sleep(0.2)\n",
+            Basis::Cells,
+        ),
+        (
+            "import time\n# %% A [beamq] progress=10\ntime.sleep(0.2)\n# %% B [beamq] progress=25\ntime.sleep(0.2)\n",
+            Basis::Tags,
+        ),
+        ("import beamq, time\nfor i in beamq.track(range(4)):\n    time.sleep(0.15)\n", Basis::Loop),
+        (
+            "import beamq, time\nfor i in (1, 3, 2):\n    beamq.progress(i, 4, 'part')\n    time.sleep(0.15)\n",
+            Basis::Tags,
+        ),
+    ] {
+        let mut engine = Engine::start();
+        let told = engine.run(source).await;
+        let percents: Vec<f64> = told.progress.iter().filter_map(|progress| progress.percent).collect();
+        assert!(percents.contains(&25.0), "{percents:?} of {source}");
+        assert!(percents.windows(2).all(|pair| pair[0] <= pair[1]), "{percents:?}");
+        assert!(percents.iter().all(|&percent| percent < 100.0));
+        assert!(told.progress.iter().any(|progress| progress.basis == basis), "{source}");
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_marker_is_a_note_with_the_nearest_key() {
+    let mut engine = Engine::start();
+    let told = engine
+        .run("# %% A [beamq] estimat=\"1 min\" pause=maybe progress=140\nx = 1\nif x:\n    # %% inner\n    x = 2\n# %% B [beamqq]\n# %% C [beamq] estimate=soon rubbish\nx = 3\n")
+        .await;
+    assert_eq!(told.end().ending, Ending::Completed);
+    let notes = told.texts(OutputStream::Note).join("\n");
+    for expected in [
+        "line 1: unknown key 'estimat' in the cell marker; did you mean 'estimate'?",
+        "line 1: pause='maybe'",
+        "line 1: progress='140'",
+        "line 4: a cell marker within a block",
+        "line 6: unknown tag [beamqq]",
+        "line 7: estimate='soon'",
+        "line 7: 'rubbish'",
+    ] {
+        assert!(notes.contains(expected), "{expected} in {notes}");
+    }
+}
+
+#[tokio::test]
+async fn the_line_and_the_wait_are_seen_without_any_help_of_the_script() {
+    let mut engine = Engine::start();
+    engine.submit("import time\ndef measure():\n    time.sleep(30)\n\nmeasure()\n");
+    engine
+        .until(|told| {
+            told.progress.iter().any(|progress| {
+                progress.line == Some(3)
+                    && progress.command.as_deref() == Some("time.sleep(30)")
+                    && progress.remaining.as_deref().is_some_and(|remaining| remaining.ends_with("of 30 s"))
+            })
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn the_beamq_module_knows_its_job_and_records_notes() {
+    let mut engine = Engine::start();
+    let told = engine
+        .run("import beamq\nprint(beamq.job)\nprint(beamq.in_dry_run)\nbeamq.checkpoint('aligned', angle=0.5)\nwith beamq.step('Outer'):\n    beamq.note('hello')\nbeamq.pause_point('here')\nbeamq.sleep(0.01)\nprint(list(beamq.track(iter('ab'), text='letters')))\n")
+        .await;
+    assert_eq!(
+        told.stdout(),
+        ["Job(id='1', name='test', owner='ada', tags=('quick',), group='series')", "False", "['a', 'b']"]
+    );
+    assert_eq!(told.texts(OutputStream::Note), ["checkpoint aligned: angle=0.5", "hello"]);
+    assert!(told.progress.iter().any(|progress| progress.step.as_deref() == Some("Outer")));
+}
