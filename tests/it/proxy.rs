@@ -466,3 +466,52 @@ async fn the_status_of_two_hundred_long_scripts_is_served_whole_and_quickly() {
     assert!(requests.iter().all(|request| request["script"] == script));
     assert_eq!(requests[199]["name"], "q199");
 }
+
+#[tokio::test]
+async fn a_flood_of_lines_arrives_whole_and_in_order_and_the_status_stays_calm() {
+    let server = Server::start().await;
+    let mut gui = Gui::login(&server, "ibex").await;
+    let begun = Instant::now();
+    let id = gui.queue("flood.py", "for n in range(20000):\n    print(n)\n").await;
+    let events = gui.until_done(&id).await;
+    let tenths = usize::try_from(begun.elapsed().as_millis() / 100).unwrap();
+    let told: String = events
+        .iter()
+        .filter(|event| event["event"] == "message")
+        .map(|event| event["payload"][3].as_str().unwrap())
+        .collect();
+    let written: String = (0..20_000).map(|n| format!("{n}\n")).collect();
+    assert!(told == written, "{} bytes of {}", told.len(), written.len());
+    let statuses = events.iter().filter(|event| event["event"] == "status").count();
+    assert!(statuses <= tenths + 5, "{statuses} in {tenths} tenths of a second");
+    // What is kept is bounded; the newest is there.
+    let kept = gui.does(json!({"command": "getmessages", "n": 2})).await;
+    assert!(kept[1][3].as_str().unwrap().ends_with("19999\n"), "{kept}");
+}
+
+#[tokio::test]
+async fn a_question_is_asked_and_answered_in_the_way_of_nicos() {
+    let server = Server::start().await;
+    let mut gui = Gui::login(&server, "ibex").await;
+    let id = gui.queue("ask.py", "from beamq import ask\nprint('said', ask('How many?'))\n").await;
+    let prompt = gui.until_event("prompt").await;
+    assert_eq!(prompt[0], "How many?");
+    let uid = text(&prompt[1]);
+    let said = gui.refused(json!(["exec", ["print(1)"]])).await;
+    assert!(said.contains("needs the nicos engine"), "{said}");
+    let answer = format!("from nicos import session; session.setUserinput('{uid}', 'three')");
+    assert_eq!(gui.does(json!({"command": "exec", "cmd": answer})).await, Value::Null);
+    assert_eq!(gui.until_event("promptdone").await, json!([uid]));
+    gui.until_message("said three").await;
+    gui.until_done(&id).await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_bound_to_a_key_is_not_taken_over_in_this_dialect() {
+    let server = Server::start().await;
+    let mut raw = Raw::connect(&server).await;
+    raw.call("session.login", json!({"token": server.token, "bind": true})).await;
+    let reply = raw.ask(json!({"command": "queue", "name": "x", "code": "pass"}).to_string()).await;
+    assert_eq!(reply["success"], false, "{reply}");
+    assert!(reply["payload"].as_str().unwrap().contains("key"), "{reply}");
+}

@@ -37,12 +37,15 @@ fn described(command: &CommandInfo) -> Value {
     let required: Vec<_> =
         command.parameters.iter().filter(|parameter| !parameter.optional).map(|p| p.name).collect();
     let named_required: Vec<_> = std::iter::once("command").chain(required.iter().copied()).collect();
-    let positional = json!({
+    let mut positional = json!({
         "type": "array",
-        "prefixItems": command.parameters.iter().map(form).collect::<Vec<_>>(),
         "minItems": required.len(),
         "maxItems": command.parameters.len(),
     });
+    // A list of no schemas is not allowed.
+    if !command.parameters.is_empty() {
+        positional["prefixItems"] = command.parameters.iter().map(form).collect();
+    }
     let positional = match command.name {
         "authenticate" => {
             json!({"anyOf": [positional, {"type": "array", "items": {"type": "object"}, "minItems": 1, "maxItems": 1}]})

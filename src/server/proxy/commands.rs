@@ -15,8 +15,8 @@ use serde_json::Value;
 use super::desk::{ReleaseAfter, UNNAMED};
 use crate::{
     protocol::{
-        CallId, ErrorKind, JobRef, Method, RpcError, Submission, SubmissionChanges,
-        proxy::{self, Banner, ProxyCommand, pause_level},
+        CallId, ErrorKind, JobRef, Method, PromptRef, RpcError, Submission, SubmissionChanges,
+        proxy::{self, Banner, ProxyCommand, pause_level, prompt_answer},
     },
     server::{
         clients::ReplyTo,
@@ -127,16 +127,30 @@ impl Dispatcher {
             ProxyCommand::EventMask { events } => Ok(self.mask(to.session, events, true)),
             ProxyCommand::EventUnmask { events } => Ok(self.mask(to.session, events, false)),
             ProxyCommand::KeepAlive | ProxyCommand::Unlock => Ok(Value::Null),
-            ProxyCommand::Nicos { command, .. } => Err(format!(
-                "{} needs the nicos engine, and this server runs the python engine",
-                command.name
-            )),
+            ProxyCommand::Nicos { command, args } => {
+                let answer = match (command.name, args.first()) {
+                    ("exec", Some(Value::String(statement))) => prompt_answer(statement),
+                    _ => None,
+                };
+                match answer {
+                    Some((uid, value)) => self.answer_prompt(to, actor, uid, value),
+                    None => Err(format!(
+                        "{} needs the nicos engine, and this server runs the python engine",
+                        command.name
+                    )),
+                }
+            }
             // These are answered before.
             ProxyCommand::Authenticate { .. }
             | ProxyCommand::Quit
             | ProxyCommand::GetStatus
             | ProxyCommand::GetMessages { .. } => Ok(Value::Null),
         }
+    }
+
+    fn answer_prompt(&mut self, to: &ReplyTo, actor: &Actor, uid: String, value: Value) -> Replied {
+        let prompt = PromptRef(uid).resolve().map_err(|error| text_of(&error))?;
+        self.proxy_order(to, actor, Method::AnswerPrompt, Order::Answer { prompt, value })
     }
 
     fn mask(&mut self, session: SessionId, events: Vec<String>, masked: bool) -> Value {

@@ -20,7 +20,7 @@ pub(super) const UNNAMED: &str = "(unnamed)";
 /// The most bytes of messages that are kept in memory.
 const KEPT_BYTES: usize = 8 << 20;
 /// The most messages that are kept in memory.
-const KEPT_LINES: usize = 20_000;
+const KEPT_MESSAGES: usize = 20_000;
 /// With more lines than this at once, neighbours share a message, so that a flood of lines is no flood of
 /// messages.
 const LINES_ONE_BY_ONE: usize = 200;
@@ -90,10 +90,13 @@ pub(super) enum Said {
 }
 
 impl Said {
-    fn lines(&self) -> usize {
+    /// How many messages it is.
+    fn count(&self) -> usize {
         match self {
-            Self::Lines(_, lines) => lines.len(),
-            Self::Ended { .. } => 1,
+            Self::Lines(_, lines) => groups(lines).count(),
+            Self::Ended { report, aborted, .. } => {
+                report.command_errors.len() + usize::from(*aborted || !report.error_type.is_empty())
+            }
         }
     }
 
@@ -125,10 +128,14 @@ fn written(message: &LogMessage<'_>) -> Arc<str> {
     crate::protocol::proxy::written(message).into()
 }
 
-fn line_messages(job: JobId, lines: &[OutputLine]) -> Vec<Arc<str>> {
+/// The lines that make up a message each.
+fn groups(lines: &[OutputLine]) -> impl Iterator<Item = &[OutputLine]> {
     let together = if lines.len() > LINES_ONE_BY_ONE { LINES_TOGETHER } else { 1 };
     let of_one_stream = lines.chunk_by(|one, next| one.stream == next.stream);
-    let groups = of_one_stream.flat_map(|lines| lines.chunks(together));
+    of_one_stream.flat_map(move |lines| lines.chunks(together))
+}
+
+fn line_messages(job: JobId, lines: &[OutputLine]) -> Vec<Arc<str>> {
     let message = |group: &[OutputLine]| {
         let first = group.first()?;
         let texts: Vec<_> = group.iter().map(|line| line.text.as_str()).collect();
@@ -140,7 +147,7 @@ fn line_messages(job: JobId, lines: &[OutputLine]) -> Vec<Arc<str>> {
             reqid: job.to_string(),
         }))
     };
-    groups.filter_map(message).collect()
+    groups(lines).filter_map(message).collect()
 }
 
 fn end_messages(job: JobId, time_ms: i64, report: &Report, aborted: bool) -> Vec<Arc<str>> {
@@ -189,7 +196,7 @@ pub(super) struct ReleaseAfter {
 pub(in crate::server) struct ProxyDesk {
     requests: BTreeMap<JobId, Arc<RequestText>>,
     said: VecDeque<Said>,
-    said_lines: usize,
+    said_count: usize,
     said_bytes: usize,
     pub(super) last: LastScript,
     pub(super) release_after: Option<ReleaseAfter>,
@@ -218,22 +225,26 @@ impl ProxyDesk {
 
     /// Keeps what was said, and lets the oldest go.
     pub(super) fn remember(&mut self, said: Said) {
-        self.said_lines += said.lines();
+        // A script that ended well says nothing.
+        if said.count() == 0 {
+            return;
+        }
+        self.said_count += said.count();
         self.said_bytes += said.bytes();
         self.said.push_back(said);
-        while self.said_lines > KEPT_LINES || self.said_bytes > KEPT_BYTES {
+        while self.said_count > KEPT_MESSAGES || self.said_bytes > KEPT_BYTES {
             let Some(oldest) = self.said.pop_front() else { break };
-            self.said_lines -= oldest.lines();
+            self.said_count -= oldest.count();
             self.said_bytes -= oldest.bytes();
         }
     }
 
     /// The last things said, oldest first: at least `n` messages of them, where there are so many.
     pub(super) fn recent(&self, n: Option<usize>) -> Vec<Said> {
-        let mut lines = 0;
+        let mut count = 0;
         let enough = |said: &&Said| {
-            let wanted = n.is_none_or(|n| lines < n);
-            lines += said.lines();
+            let wanted = n.is_none_or(|n| count < n);
+            count += said.count();
             wanted
         };
         let mut recent: Vec<_> = self.said.iter().rev().take_while(enough).cloned().collect();
