@@ -119,7 +119,8 @@ impl Peer {
         if let Some(name) = event.get("event") {
             // The line depends on the moment; only a new code is worth noting.
             let code = (name == "status").then(|| event["payload"][0].clone());
-            if code.is_none() || code != self.status {
+            let points = name == "message" && only_points(&event["payload"][3]);
+            if !points && (code.is_none() || code != self.status) {
                 self.events.push_back(event);
             }
             self.status = code.or(self.status.take());

@@ -125,23 +125,29 @@ fn shapes() -> Map<String, Value> {
         "properties": {"success": {"type": "boolean"}},
         "required": ["success"],
     });
+    let mut described = vec![
+        of("request", reference("request")),
+        of("processing", reference("request")),
+        of("updated", reference("request")),
+        of("done", done),
+        of("blocked", ids.clone()),
+        of("rearranged", ids),
+        of("status", reference("status")),
+        of("message", reference("message")),
+        of("eta", eta.clone()),
+        of("prompt", json!({"type": "array", "minItems": 4, "maxItems": 4})),
+        of("promptdone", json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 1})),
+    ];
+    let known: Vec<_> =
+        described.iter().filter_map(|event| event.pointer("/properties/event/const")).collect();
+    let others: Vec<_> = EVENTS.iter().filter(|name| !known.iter().any(|known| known == *name)).collect();
+    let others = json!({"description": "Only from NICOS.", "properties": {"event": {"enum": others}}});
+    described.push(others);
     let event = json!({
         "type": "object",
         "properties": {"event": {"enum": EVENTS}},
         "required": ["event", "payload"],
-        "anyOf": [
-            of("request", reference("request")),
-            of("processing", reference("request")),
-            of("updated", reference("request")),
-            of("done", done),
-            of("blocked", ids.clone()),
-            of("rearranged", ids),
-            of("status", reference("status")),
-            of("message", reference("message")),
-            of("eta", eta.clone()),
-            of("prompt", json!({"type": "array", "minItems": 4, "maxItems": 4})),
-            of("promptdone", json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 1})),
-        ],
+        "anyOf": described,
     });
     let getstatus = json!({
         "type": "object",

@@ -296,7 +296,7 @@ impl Dispatcher {
             return Err("script is already stopping".into());
         }
         let again = self.is_stopping();
-        let why = Some(format!("stopped by {}", actor.user));
+        let why = Some(format!("asked by {}", actor.user));
         self.proxy_order(to, actor, Method::AbortRun, Order::Abort { why })?;
         // Somebody who controls only jobs of their own leaves the queue to its policy.
         if again || actor.role < Role::Scientist {
