@@ -86,7 +86,7 @@ class Server:
             self._owners = {(pid, since) for pid, since in self._owners if started(pid) == since}
             if self._owners:
                 self._owner_seen = now
-            if now - self._saved_at >= SAVE_EVERY:
+            if now - self._saved_at >= SAVE_EVERY and self.folder.is_dir():
                 self._save()
         if self._owned and not self._owners and now - self._owner_seen > AFTER_OWNER:
             return now - self._asked < AFTER_OWNER
@@ -179,8 +179,11 @@ def serve(folder: Path, speed: float) -> int:
     threading.Thread(target=listener.serve_forever, args=(0.2,), daemon=True).start()
     while not stop.wait(TICK) and server.tick():
         pass
-    os.unlink(name)
-    server.save()
+    try:
+        os.unlink(name)
+        server.save()
+    except FileNotFoundError:
+        pass  # The data directory was removed, and with it everything that could be saved.
     return 0
 
 

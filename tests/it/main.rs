@@ -7,6 +7,7 @@
 mod abort;
 mod access;
 mod bad_input;
+mod catalogue;
 mod cli_connection;
 mod cli_demo;
 mod cli_queue;
@@ -19,6 +20,9 @@ mod crowd;
 mod documents;
 mod engine_python;
 mod harness;
+mod instrument_calls;
+mod instrument_jobs;
+mod instrument_python;
 mod output;
 mod proxy;
 mod queue;

@@ -8,9 +8,7 @@ from _thread import get_ident
 
 import beamq
 
-from . import swallowed
 from .channel import MAIN_THREAD, cut, plain, safe_text
-from .failures import message_of, name_of
 
 # What is told of a call is for people: no argument is worth more characters than this.
 LONGEST_ARGUMENT = 500
@@ -78,7 +76,7 @@ class Calls:
             raise
         except BaseException as error:
             # The end of the job rather than an error of the command.
-            outcome = name_of(error)
+            outcome = describe(error)
             raise
         finally:
             if failure is not None:
@@ -99,6 +97,8 @@ class Calls:
         sees them. None for any other function."""
         if getattr(implementation, "__wrapped__", None) is None:
             return None
+        from . import swallowed
+
         try:
             if implementation not in self._spies:
                 self._spies[implementation] = swallowed.spy_on(implementation)
@@ -111,7 +111,7 @@ class Calls:
     def report_error(self, exception, command, arguments):
         """An error that a library has handled by printing it."""
         running = self._running[-1] if self._running else None
-        line = self._steering.script_line(sys._getframe(1)) if get_ident() == MAIN_THREAD else None
+        line = self._line_of(exception)
         if command is None:
             command = running.name if running else "unknown"
             arguments = arguments or (running.arguments if running else {})
@@ -121,6 +121,15 @@ class Calls:
         self._channel.send(
             "command", name=safe_text(command), arguments=arguments, line=line, duration_s=0.0, error=message
         )
+
+    def _line_of(self, exception):
+        """The line of the script that an error comes from, or that runs while it is reported."""
+        from .failures import script_line
+
+        line = script_line(getattr(exception, "__traceback__", None), self._steering.script_file)
+        if line is None and get_ident() == MAIN_THREAD:
+            line = self._steering.script_line(sys._getframe(1))
+        return line
 
     def _note(self, command, arguments, line, message, error):
         if any(error is known for known in self._recent):
@@ -184,5 +193,7 @@ def short(value):
 def describe(error):
     """An error in one text: its type and its message."""
     if isinstance(error, BaseException):
+        from .failures import message_of, name_of
+
         return cut("%s: %s" % (name_of(error), message_of(error)), LONGEST_MESSAGE)
     return cut(safe_text(error), LONGEST_MESSAGE)
