@@ -12,7 +12,7 @@ use beamq_machines::SessionId;
 
 use crate::{
     protocol::{CallId, EventKind},
-    transport::{Origin, Outbox, Outgoing},
+    transport::{Delivery, Origin, Outbox, Outgoing},
 };
 
 /// One client's link.
@@ -30,6 +30,9 @@ pub(super) struct Client {
     pub(super) kinds: BTreeSet<EventKind>,
     /// The events of the proxy dialect that it does not want; absent unless it logged in with that dialect.
     pub(super) proxy_mask: Option<BTreeSet<String>>,
+    /// What it has said since a request whose reply is made outside the loop, while that is under way:
+    /// clients of the proxy dialect tell replies apart by their order.
+    pub(super) held_back: Option<Vec<Delivery>>,
     /// Whether it has said anything yet.
     pub(super) spoke: bool,
     /// Its session has ended: what was on its way is answered, and nothing is carried out.
@@ -63,6 +66,7 @@ impl Clients {
             key: None,
             kinds: BTreeSet::new(),
             proxy_mask: None,
+            held_back: None,
             spoke: false,
             leaving: false,
             origin,

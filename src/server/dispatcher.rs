@@ -359,7 +359,14 @@ impl Dispatcher {
         self.announce(EventBody::Notice(event), at);
     }
 
-    fn delivered(&mut self, delivery: Delivery) {
+    pub(super) fn delivered(&mut self, delivery: Delivery) {
+        if let Delivery::Message { session, .. } | Delivery::Gone { session } = &delivery
+            && let Some(held_back) =
+                self.clients.get_mut(*session).and_then(|client| client.held_back.as_mut())
+        {
+            held_back.push(delivery);
+            return;
+        }
         match delivery {
             Delivery::Announce { session, origin, outbox, may_read_events } => {
                 tracing::debug!(%session, transport = origin.transport, peer = %origin.peer, "client");

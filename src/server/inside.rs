@@ -17,6 +17,8 @@ pub(super) enum Inside {
     TooSlow(SessionId),
     /// The link of a closing session is gone.
     LinkClosed(SessionId),
+    /// A reply in the proxy dialect was made: what came after its request can be looked at.
+    ProxyReplied(SessionId),
     /// A script that was stopped in the way of NICOS has ended.
     ProxyStopped { session: SessionId, actor: Actor },
     /// The engine cannot run this job.
@@ -57,6 +59,7 @@ impl Dispatcher {
             Inside::PasswordChecked { to, login, role } => self.password_checked(&to, login, role),
             Inside::SpecRead { to, actor, wish, spec } => self.spec_read(&to, &actor, *wish, spec),
             Inside::EventsRead { to, kinds, from, texts } => self.events_read(&to, &kinds, from, texts),
+            Inside::ProxyReplied(session) => self.proxy_replied(session),
             Inside::ProxyStopped { session, actor } => self.proxy_stopped(session, &actor),
             Inside::CatalogueChanged(catalogue) => self.catalogue_changed(catalogue),
             Inside::TooSlow(session) => {

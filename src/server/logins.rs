@@ -69,12 +69,21 @@ impl Dispatcher {
         if self.settings.token.verify(password.as_bytes()) {
             return self.password_checked(&to, wish, Some(Role::Admin));
         }
+        self.proxy_hold_back(to.session);
         let user = wish.user.clone();
         self.check_account(to, wish, user, password);
     }
 
     /// The credentials have been judged.
     pub(super) fn password_checked(&mut self, to: &ReplyTo, login: LoginWish, role: Option<Role>) {
+        let dialect = login.dialect;
+        self.judged(to, login, role);
+        if dialect == Dialect::Proxy {
+            self.proxy_replied(to.session);
+        }
+    }
+
+    fn judged(&mut self, to: &ReplyTo, login: LoginWish, role: Option<Role>) {
         let origin = self.origin(to.session);
         let Some(role) = role else {
             self.settings.throttle.failed(&origin, Instant::now());

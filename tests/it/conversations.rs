@@ -166,7 +166,7 @@ fn fits(what: &str, event: &Value) -> bool {
         ["event.job", id, state] => params["job"]["id"] == id && params["job"]["state"] == state,
         ["event.queue", state] => event["method"] == "event.queue" && params["state"] == state,
         ["event.prompt"] => event["method"] == "event.prompt" && params.get("settled").is_none(),
-        ["status", code] => event["event"] == "status" && event["payload"][0].to_string() == code,
+        ["status", code] => event["event"] == "status" && event["payload"][0].as_i64() == code.parse().ok(),
         ["done", id] => event["event"] == "done" && event["payload"]["reqid"] == id,
         ["message", begin] => {
             event["event"] == "message" && event["payload"][3].as_str().unwrap().starts_with(begin)

@@ -37,15 +37,14 @@ fn described(command: &CommandInfo) -> Value {
     let required: Vec<_> =
         command.parameters.iter().filter(|parameter| !parameter.optional).map(|p| p.name).collect();
     let named_required: Vec<_> = std::iter::once("command").chain(required.iter().copied()).collect();
-    let mut positional = json!({
-        "type": "array",
-        "minItems": required.len(),
-        "maxItems": command.parameters.len(),
-    });
-    // A list of no schemas is not allowed.
-    if !command.parameters.is_empty() {
-        positional["prefixItems"] = command.parameters.iter().map(form).collect();
-    }
+    let forms: Vec<_> = command.parameters.iter().map(form).collect();
+    let positional = match forms.len() {
+        // A list of no schemas is not allowed.
+        0 => json!({"type": "array", "maxItems": 0}),
+        most => {
+            json!({"type": "array", "prefixItems": forms, "minItems": required.len(), "maxItems": most})
+        }
+    };
     let positional = match command.name {
         "authenticate" => {
             json!({"anyOf": [positional, {"type": "array", "items": {"type": "object"}, "minItems": 1, "maxItems": 1}]})

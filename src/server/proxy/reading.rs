@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beamq_machines::job;
+use beamq_machines::{SessionId, job};
 
 use super::desk::{RequestText, UNNAMED, script_of, with_line_end};
 use crate::{
@@ -96,14 +96,33 @@ impl Dispatcher {
         format!("  File \"{}\", line {line}\n    {text}\n", machine.spec.name)
     }
 
+    /// Lets what this client says next wait for the reply to what it has said: its clients know replies by
+    /// their order.
+    pub(in crate::server) fn proxy_hold_back(&mut self, session: SessionId) {
+        if let Some(client) = self.clients.get_mut(session) {
+            client.held_back.get_or_insert_default();
+        }
+    }
+
+    /// The reply is on its way: what has come since is looked at.
+    pub(in crate::server) fn proxy_replied(&mut self, session: SessionId) {
+        let held_back = self.clients.get_mut(session).and_then(|client| client.held_back.take());
+        for delivery in held_back.unwrap_or_default() {
+            // The first of these that takes its time holds back the rest again.
+            self.delivered(delivery);
+        }
+    }
+
     /// Writes a reply outside the loop, once the facts of this turn are committed.
     fn proxy_later(&mut self, to: ReplyTo, write: impl FnOnce() -> Arc<str> + Send + 'static) {
         let Some(outbox) = self.clients.outbox(to.session) else { return };
+        self.proxy_hold_back(to.session);
         let to_self = self.to_self.clone();
         let task = async move {
             if !outbox.push(Outgoing::new(to.correlation, write())) {
                 to_self.send(Inside::TooSlow(to.session)).ok();
             }
+            to_self.send(Inside::ProxyReplied(to.session)).ok();
         };
         self.pending.after.push(After::Read(Box::pin(task)));
     }
