@@ -30,6 +30,8 @@ AFTER_OWNER = 2.0
 TICK = 0.5
 SAVE_EVERY = 5.0
 LONGEST_REQUEST = 1 << 20
+# How long one that ends may take to save its state.
+LOCK_WITHIN = 10.0
 
 
 class Server:
@@ -160,9 +162,7 @@ class Listener(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 def serve(folder: Path, speed: float) -> int:
     """Serve until it is time to end."""
     lock = open(folder / "lock", "w")  # Kept open: the lock lives as long as the process.
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _take(lock):
         return 0  # Another one serves.
     name = place.socket_of(folder)
     if os.path.exists(name):
@@ -185,6 +185,19 @@ def serve(folder: Path, speed: float) -> int:
     except FileNotFoundError:
         pass  # The data directory was removed, and with it everything that could be saved.
     return 0
+
+
+def _take(lock: Any) -> bool:
+    """Take the lock; one that is just ending is waited for."""
+    deadline = time.monotonic() + LOCK_WITHIN
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            if time.monotonic() > deadline:
+                return False
+        time.sleep(0.05)
 
 
 def main() -> int:

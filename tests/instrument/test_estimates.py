@@ -28,7 +28,7 @@ class Estimates(unittest.TestCase):
             arguments = {key: one["default"] for key, one in spec.get("parameters", {}).items() if "default" in one}
             arguments.update(example)
             predicted = None
-            if spec.get("estimate"):
+            if spec.get("estimate") is not None:
                 predicted = expressions.seconds(spec["estimate"], arguments, link.state())
             before = link.now()
             getattr(commands, name)(**example)
@@ -47,7 +47,7 @@ class Estimates(unittest.TestCase):
 
     def test_all_commands_of_the_instrument_are_there(self):
         self.assertEqual(len(commands.__all__), 37)
-        without = [name for name in commands.__all__ if not commands.describe(name).get("estimate")]
+        without = [name for name in commands.__all__ if commands.describe(name).get("estimate") is None]
         self.assertEqual(sorted(without), ["waitfor_block", "waitfor_runstate"])
 
     def test_more_calls_of_formulas_with_branches(self):

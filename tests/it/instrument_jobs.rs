@@ -193,6 +193,8 @@ for name in commands.__all__:
             commands.begin(quiet=True, paused=name == 'resume_run')
         getattr(commands, name)(**example)
         calls += 1
+        if example.get('runcontrol'):
+            commands.cset(example['block'], runcontrol=False)
         if instrument().status()['run_state'] != 'SETUP':
             commands.end(quiet=True)
 print('commands', len(commands.__all__))

@@ -18,6 +18,7 @@ mod ending;
 mod interpreter;
 mod job;
 mod library;
+mod lines;
 mod output;
 mod process;
 mod registry;
