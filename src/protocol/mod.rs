@@ -10,6 +10,7 @@ mod method;
 pub mod native;
 pub mod openrpc;
 mod params;
+pub mod proxy;
 mod reference;
 pub mod request;
 mod submission;

@@ -208,6 +208,7 @@ fn settings(
         accounts: config.build_accounts()?,
         throttle: LoginThrottle::default(),
         shutdown_at_most: config.shutdown.at_most.0,
+        proxy_stop_empties_queue: config.queue.proxy_stop_empties_queue,
         shutdown_aborts: config.shutdown.active == AtShutdown::Abort,
         transports: BTreeMap::from([("embedded".to_owned(), embedded)]),
     })

@@ -31,6 +31,8 @@ use crate::{
 impl Dispatcher {
     /// Reads a decoded message and does what it asks.
     pub(super) fn read(&mut self, session: SessionId, correlation: Option<String>, decoded: Decoded) {
+        let first =
+            self.clients.get_mut(session).is_some_and(|client| !std::mem::replace(&mut client.spoke, true));
         match decoded {
             Decoded::Native(call) => self.call(session, correlation, call, None),
             Decoded::NativeBatch(calls) => {
@@ -39,19 +41,14 @@ impl Dispatcher {
                     self.call(session, correlation.clone(), call, Some(Arc::clone(&batch)));
                 }
             }
-            Decoded::Proxy(_) => {
-                let text = proxy_error("this server does not speak the proxy dialect yet: send JSON-RPC 2.0");
-                self.reply_raw(session, correlation, text);
-            }
+            Decoded::Proxy(message) => self.proxy_message(session, correlation, message),
+            // A client may begin with anything, just to be known.
+            Decoded::Unintelligible(_) if first => self.proxy_banner(session, correlation),
             Decoded::Unintelligible(error) => {
-                self.reply_raw(session, correlation, proxy_error(&error.to_string()));
+                let to = ReplyTo { session, correlation, id: Some(CallId::Null), batch: None };
+                self.proxy_answer(&to, Err::<(), _>(error.to_string()));
             }
         }
-    }
-
-    fn reply_raw(&mut self, session: SessionId, correlation: Option<String>, text: Arc<str>) {
-        let to = ReplyTo { session, correlation, id: Some(CallId::Null), batch: None };
-        self.pending.after.push(After::Reply(to, text));
     }
 
     /// Answers every call of a message with the same error, and carries out none.
@@ -66,7 +63,7 @@ impl Dispatcher {
             Decoded::Native(call) => vec![call],
             Decoded::NativeBatch(calls) => calls,
             Decoded::Proxy(_) | Decoded::Unintelligible(_) => {
-                self.clients.reply(session, correlation, proxy_error(&error.message));
+                self.clients.reply(session, correlation, protocol::proxy::error(&error.message));
                 return;
             }
         };
@@ -229,7 +226,7 @@ impl Dispatcher {
     }
 
     /// Gives the core an order and audits it.
-    fn carry_out(
+    pub(super) fn carry_out(
         &mut self,
         to: &ReplyTo,
         actor: &Actor,
@@ -360,7 +357,11 @@ impl Dispatcher {
         self.answer(to, result);
     }
 
-    fn new_jobs(&self, actor: &Actor, job: Submission) -> Result<(Vec<NewJob>, Vec<usize>), RpcError> {
+    pub(super) fn new_jobs(
+        &self,
+        actor: &Actor,
+        job: Submission,
+    ) -> Result<(Vec<NewJob>, Vec<usize>), RpcError> {
         let job = self.submittable(actor, Ok(job)).map_err(|error| error.inside("job"))?;
         number_jobs(self.core.last_job(), vec![job])
     }
@@ -471,11 +472,6 @@ impl Dispatcher {
 
 fn to_value(result: impl Serialize) -> Result<Value, serde_json::Error> {
     serde_json::to_value(result)
-}
-
-/// The error of the proxy dialect, which is also how what is no request at all is answered.
-fn proxy_error(text: &str) -> Arc<str> {
-    json!({"success": false, "payload": text}).to_string().into()
 }
 
 /// What an edit changes, short enough to be kept for every edit.

@@ -12,7 +12,7 @@ use beamq_machines::SessionId;
 
 use crate::{
     protocol::{CallId, EventKind},
-    transport::{Origin, Outbox, Outgoing},
+    transport::{Delivery, Origin, Outbox, Outgoing},
 };
 
 /// One client's link.
@@ -28,8 +28,21 @@ pub(super) struct Client {
     pub(super) key: Option<String>,
     /// Which events it wants; empty before it subscribes.
     pub(super) kinds: BTreeSet<EventKind>,
+    /// The events of the proxy dialect that it does not want; absent unless it logged in with that dialect.
+    pub(super) proxy_mask: Option<BTreeSet<String>>,
+    /// What it has said since a request whose reply is made outside the loop, while that is under way:
+    /// clients of the proxy dialect tell replies apart by their order.
+    pub(super) held_back: Option<Vec<Delivery>>,
+    /// Whether it has said anything yet.
+    pub(super) spoke: bool,
     /// Its session has ended: what was on its way is answered, and nothing is carried out.
     pub(super) leaving: bool,
+}
+
+impl Client {
+    fn hears(&self, event: &str) -> bool {
+        self.proxy_mask.as_ref().is_some_and(|mask| !mask.contains(event))
+    }
 }
 
 /// All links by session.
@@ -52,6 +65,9 @@ impl Clients {
             label: String::new(),
             key: None,
             kinds: BTreeSet::new(),
+            proxy_mask: None,
+            held_back: None,
+            spoke: false,
             leaving: false,
             origin,
         };
@@ -77,6 +93,7 @@ impl Clients {
         let Some(client) = self.by_session.get_mut(&session) else { return };
         client.leaving = true;
         client.kinds.clear();
+        client.proxy_mask = None;
         if !client.outbox.push(Outgoing::farewell()) {
             // It reads too slowly to be told anything.
             self.by_session.remove(&session);
@@ -100,6 +117,21 @@ impl Clients {
         self.by_session
             .get(&session)
             .is_none_or(|client| client.outbox.push(Outgoing::new(correlation, body)))
+    }
+
+    /// Whether anybody wants this event of the proxy dialect.
+    pub(super) fn hears(&self, event: &str) -> bool {
+        self.by_session.values().any(|client| client.hears(event))
+    }
+
+    /// Sends an event of the proxy dialect to everyone who wants it; gives back those who read too slowly.
+    pub(super) fn publish_to_proxy(&self, event: &str, body: &Arc<str>) -> Vec<SessionId> {
+        self.by_session
+            .iter()
+            .filter(|(_, client)| client.hears(event))
+            .filter(|(_, client)| !client.outbox.push(Outgoing::new(None, Arc::clone(body))))
+            .map(|(session, _)| *session)
+            .collect()
     }
 
     /// Sends an event to everyone who wants it; gives back those who read too slowly.

@@ -21,6 +21,7 @@ use super::{
     clients::{Clients, ReplyTo},
     event_log::{EventLog, Numbered},
     inside::Inside,
+    proxy::ProxyDesk,
     timers::Timers,
     views,
 };
@@ -56,6 +57,7 @@ pub(super) struct Dispatcher {
     pub(super) to_self: mpsc::UnboundedSender<Inside>,
     pub(super) started: Instant,
     pub(super) closing: Option<Closing>,
+    pub(super) proxy: ProxyDesk,
     engine: EngineLink,
     engine_lives: bool,
     doors: transport::Clients,
@@ -97,6 +99,8 @@ pub(super) enum After {
     SetTimer(Timer, beamq_machines::Due),
     CancelTimer(Timer),
     Event(Numbered),
+    /// An event of the proxy dialect, by name.
+    ProxyEvent(&'static str, Arc<str>),
     CloseLink(SessionId),
     /// A reading that must see what this turn committed.
     Read(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>),
@@ -129,6 +133,7 @@ impl Dispatcher {
             to_self,
             started: Instant::now(),
             closing: None,
+            proxy: ProxyDesk::default(),
             engine,
             engine_lives: true,
             doors,
@@ -186,7 +191,7 @@ impl Dispatcher {
         let order =
             self.queue_changed.then(|| self.order_announced.map_or_else(Instant::now, |at| at + ORDER_GAP));
         let closing = self.closing.as_ref().map(|closing| closing.at_most);
-        [self.timers.next(), order, closing].into_iter().flatten().min().unwrap_or(far)
+        [self.timers.next(), order, closing, self.proxy.status_due].into_iter().flatten().min().unwrap_or(far)
     }
 
     /// The wall clock. The machines get the time from here and nowhere else.
@@ -202,13 +207,14 @@ impl Dispatcher {
         if let Some(rejected) = turned_down {
             tracing::debug!(state = rejected.state, event = rejected.event, reason = %rejected.reason, "turned down");
         }
+        let ended = self.core.take_ended();
+        self.tell_proxy_clients(&facts, &ended, at);
         for fact in facts {
             self.fact_seq += 1;
             // Facts are made of texts and numbers, which can always be written.
             let json = serde_json::to_string(&fact).unwrap_or_default();
             self.pending.batch.facts.push(FactRow { seq: self.fact_seq, time_ms: at.0, json });
         }
-        let ended = self.core.take_ended();
         for machine in &ended {
             self.in_force.flags.remove(&machine.id);
         }
@@ -312,6 +318,7 @@ impl Dispatcher {
             until: Some(prompt.until.into()),
             settled: None,
         };
+        self.tell_prompt(&event);
         self.announce(EventBody::Prompt(event), at);
     }
 
@@ -330,6 +337,7 @@ impl Dispatcher {
                 PromptEnd::Withdrawn => Settled::Withdrawn,
             }),
         };
+        self.tell_prompt(&event);
         self.announce(EventBody::Prompt(event), at);
     }
 
@@ -351,7 +359,14 @@ impl Dispatcher {
         self.announce(EventBody::Notice(event), at);
     }
 
-    fn delivered(&mut self, delivery: Delivery) {
+    pub(super) fn delivered(&mut self, delivery: Delivery) {
+        if let Delivery::Message { session, .. } | Delivery::Gone { session } = &delivery
+            && let Some(held_back) =
+                self.clients.get_mut(*session).and_then(|client| client.held_back.as_mut())
+        {
+            held_back.push(delivery);
+            return;
+        }
         match delivery {
             Delivery::Announce { session, origin, outbox, may_read_events } => {
                 tracing::debug!(%session, transport = origin.transport, peer = %origin.peer, "client");
@@ -394,6 +409,7 @@ impl Dispatcher {
             EngineEvent::Skipped(job, what) => self.notice(job, EngineNotice::Skipped(what)),
             EngineEvent::Asked(job, question) => self.asked(job, question),
             EngineEvent::Output { job, lines, dropped } => {
+                self.tell_lines(job, &lines);
                 self.pending.batch.output.push(OutputRow { job: job.0, lines: Arc::clone(&lines), dropped });
                 let event = OutputEvent {
                     job,
@@ -510,6 +526,7 @@ impl Dispatcher {
     /// Commits what is pending, then does it.
     async fn settle(&mut self, deliveries: &mut mpsc::Receiver<Delivery>, stop: &watch::Receiver<bool>) {
         self.announce_queue_if_due();
+        self.tell_status_if_due();
         let Pending { batch, after } = std::mem::take(&mut self.pending);
         // What people saw a script print is there after a crash, too.
         if batch.needs_acknowledgement() || !batch.output.is_empty() {
@@ -577,6 +594,11 @@ impl Dispatcher {
                 self.events.went_out(event.seq);
                 self.doors.broadcast(&event.text);
                 for session in self.clients.publish(event.kind, &event.text) {
+                    self.close_slow(session);
+                }
+            }
+            After::ProxyEvent(name, text) => {
+                for session in self.clients.publish_to_proxy(name, &text) {
                     self.close_slow(session);
                 }
             }

@@ -17,10 +17,23 @@ pub(super) enum Inside {
     TooSlow(SessionId),
     /// The link of a closing session is gone.
     LinkClosed(SessionId),
+    /// A reply in the proxy dialect was made: what came after its request can be looked at.
+    ProxyReplied(SessionId),
+    /// A script that was stopped in the way of NICOS has ended.
+    ProxyStopped { session: SessionId, actor: Actor },
     /// The engine cannot run this job.
     EngineLost(JobId, String),
     /// The files of the catalogue have changed.
     CatalogueChanged(std::sync::Arc<crate::catalogue::Catalogue>),
+}
+
+/// The form of what a session is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// JSON-RPC 2.0.
+    Native,
+    /// The commands and events of NICOS.
+    Proxy,
 }
 
 /// Who wants to log in, without the secret.
@@ -28,6 +41,7 @@ pub(super) struct LoginWish {
     pub(super) user: String,
     pub(super) client: Option<String>,
     pub(super) bind: bool,
+    pub(super) dialect: Dialect,
 }
 
 /// A job that is to be queued once more.
@@ -45,6 +59,8 @@ impl Dispatcher {
             Inside::PasswordChecked { to, login, role } => self.password_checked(&to, login, role),
             Inside::SpecRead { to, actor, wish, spec } => self.spec_read(&to, &actor, *wish, spec),
             Inside::EventsRead { to, kinds, from, texts } => self.events_read(&to, &kinds, from, texts),
+            Inside::ProxyReplied(session) => self.proxy_replied(session),
+            Inside::ProxyStopped { session, actor } => self.proxy_stopped(session, &actor),
             Inside::CatalogueChanged(catalogue) => self.catalogue_changed(catalogue),
             Inside::TooSlow(session) => {
                 let why = "the client reads too slowly".to_owned();

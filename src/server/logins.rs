@@ -7,7 +7,7 @@ use beamq_machines::{Role, SessionId, core::Input, session::SessionEvent};
 use super::{
     clients::ReplyTo,
     dispatcher::Dispatcher,
-    inside::{Inside, LoginWish},
+    inside::{Dialect, Inside, LoginWish},
 };
 use crate::protocol::{
     RpcError,
@@ -36,6 +36,7 @@ impl Dispatcher {
             user: login.user.clone().unwrap_or_else(|| TOKEN_USER.into()),
             client: login.client.clone(),
             bind: login.bind,
+            dialect: Dialect::Native,
         };
         match credentials {
             Credentials::Token(token) => {
@@ -43,24 +44,56 @@ impl Dispatcher {
                 self.password_checked(&to, wish, role);
             }
             Credentials::Password { user, password } => {
-                let accounts = self.settings.accounts.clone();
-                let (user, password) = (user.to_owned(), Secret::new(password.to_owned()));
-                let to_self = self.to_self.clone();
-                tokio::spawn(async move {
-                    let role = accounts.verify(user, password).await.ok().flatten();
-                    to_self.send(Inside::PasswordChecked { to, login: wish, role }).ok();
-                });
+                self.check_account(to, wish, user.to_owned(), password.to_owned());
             }
         }
     }
 
+    fn check_account(&self, to: ReplyTo, login: LoginWish, user: String, password: String) {
+        let accounts = self.settings.accounts.clone();
+        let password = Secret::new(password);
+        let to_self = self.to_self.clone();
+        tokio::spawn(async move {
+            let role = accounts.verify(user, password).await.ok().flatten();
+            to_self.send(Inside::PasswordChecked { to, login, role }).ok();
+        });
+    }
+
+    /// Logs in with what may be the token or the password of an account.
+    pub(super) fn log_in_with_either(&mut self, to: ReplyTo, wish: LoginWish, password: String) {
+        let wait = self.settings.throttle.wait(&self.origin(to.session), Instant::now());
+        if !wait.is_zero() {
+            let text = format!("too many logins failed: try again in {} s", wait.as_secs() + 1);
+            return self.proxy_answer(&to, Err::<(), _>(text));
+        }
+        if self.settings.token.verify(password.as_bytes()) {
+            return self.password_checked(&to, wish, Some(Role::Admin));
+        }
+        self.proxy_hold_back(to.session);
+        let user = wish.user.clone();
+        self.check_account(to, wish, user, password);
+    }
+
     /// The credentials have been judged.
     pub(super) fn password_checked(&mut self, to: &ReplyTo, login: LoginWish, role: Option<Role>) {
+        let dialect = login.dialect;
+        self.judged(to, login, role);
+        if dialect == Dialect::Proxy {
+            self.proxy_replied(to.session);
+        }
+    }
+
+    fn judged(&mut self, to: &ReplyTo, login: LoginWish, role: Option<Role>) {
         let origin = self.origin(to.session);
         let Some(role) = role else {
             self.settings.throttle.failed(&origin, Instant::now());
             self.audit(to.session, "session.login", "forbidden", None, Some(login.user.into()));
-            self.answer::<()>(to, Err(RpcError::wrong_credentials()));
+            match login.dialect {
+                Dialect::Native => self.answer::<()>(to, Err(RpcError::wrong_credentials())),
+                Dialect::Proxy => {
+                    self.proxy_answer(to, Err::<(), _>("Invalid username or password!".to_owned()));
+                }
+            }
             self.turn(Input::Session(to.session, SessionEvent::LoginRefused));
             return;
         };
@@ -77,13 +110,32 @@ impl Dispatcher {
         if let Some(client) = self.clients.get_mut(to.session) {
             client.key.clone_from(&key);
             client.label = login.client.unwrap_or_default();
+            // Events go out in the dialect of the login.
+            client.proxy_mask = (login.dialect == Dialect::Proxy).then(std::collections::BTreeSet::new);
+            if login.dialect == Dialect::Proxy {
+                client.kinds.clear();
+            }
         }
         self.clients.allow_events(to.session);
         self.audit(to.session, "session.login", "ok", None, None);
-        self.answer(to, Ok(LoggedIn { session: to.session.to_string(), user, role, key }));
+        match login.dialect {
+            Dialect::Native => {
+                self.answer(to, Ok(LoggedIn { session: to.session.to_string(), user, role, key }));
+            }
+            Dialect::Proxy => self.proxy_answer(to, Ok(serde_json::json!({"user_level": user_level(role)}))),
+        }
     }
 
     fn origin(&self, session: SessionId) -> String {
         self.clients.get(session).map(|client| client.origin.peer.clone()).unwrap_or_default()
+    }
+}
+
+/// The level that NICOS has for somebody who may do so much.
+fn user_level(role: Role) -> u8 {
+    match role {
+        Role::Viewer => 0,
+        Role::User | Role::Scientist => 10,
+        Role::Admin => 20,
     }
 }

@@ -14,6 +14,7 @@ mod inside;
 mod judging;
 mod log;
 mod logins;
+mod proxy;
 mod readings;
 mod timers;
 mod verdicts;
@@ -73,5 +74,7 @@ struct Settings {
     throttle: LoginThrottle,
     shutdown_at_most: Duration,
     shutdown_aborts: bool,
+    /// Whether `stop` in the proxy dialect empties the queue, as NICOS does.
+    proxy_stop_empties_queue: bool,
     transports: BTreeMap<String, String>,
 }

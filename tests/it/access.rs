@@ -21,7 +21,7 @@ fn hash(password: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-async fn with_accounts() -> Server {
+pub async fn with_accounts() -> Server {
     let mut config = String::from("queue: {after_abort: continue}\naccounts:\n");
     for role in ["viewer", "user", "scientist", "admin"] {
         let hash = hash(&format!("{role} secret"));

@@ -1,7 +1,8 @@
 //! Plays the conversations of `tests/conversations` against a real server and compares what it says.
 //!
 //! A line `> json` is sent and its reply follows as `< json`. `@ event.job ID STATE`, `@ event.queue STATE`,
-//! `@ event.prompt` and `@ output BEGIN` wait for an event: all events up to that one follow as `< json`,
+//! `@ event.prompt` and `@ output BEGIN` wait for an event, in the proxy dialect `@ status CODE`, `@ done ID`,
+//! `@ message BEGIN` and `@ NAME`: all events up to that one follow as `< json`,
 //! with lines of output one by one. `! touch NAME` makes a file in the folder `$HOME`, which scripts can
 //! wait for. What differs from run to run is written as `…`. With `BEAMQ_BLESS=1` the files are written anew.
 
@@ -45,13 +46,16 @@ conversations! {
     questions "08-questions";
     errors "09-errors";
     hold_stop_cancel "10-hold-stop-cancel";
+    proxy_login_to_stop "proxy_01-login-to-stop";
+    proxy_waiting_scripts "proxy_02-waiting-scripts";
 }
 
 async fn play(name: &str) {
     let path = folder().join(format!("{name}.txt"));
     let written = fs::read_to_string(&path).unwrap();
     let server = Server::start().await;
-    let mut peer = Peer { raw: Raw::connect(&server).await, events: VecDeque::new(), last_seq: 0 };
+    let mut peer =
+        Peer { raw: Raw::connect(&server).await, events: VecDeque::new(), last_seq: 0, status: None };
     let home = server.home.path().display().to_string();
     let mut played = String::new();
     for line in written.lines().filter(|line| !line.starts_with('<')) {
@@ -90,6 +94,12 @@ struct Peer {
     /// What has arrived and was not written down yet.
     events: VecDeque<Value>,
     last_seq: u64,
+    /// The code of the last status of the proxy dialect.
+    status: Option<Value>,
+}
+
+fn is_event(message: &Value) -> bool {
+    message.get("method").is_some() || message.get("event").is_some()
 }
 
 impl Peer {
@@ -97,7 +107,7 @@ impl Peer {
         self.raw.body(body).await;
         loop {
             let message = self.raw.message().await;
-            if message.get("method").is_none() {
+            if !is_event(&message) {
                 return message;
             }
             self.take(message);
@@ -106,6 +116,16 @@ impl Peer {
 
     /// Takes in an event, and the lines of an output event one by one.
     fn take(&mut self, event: Value) {
+        if let Some(name) = event.get("event") {
+            // The line depends on the moment; only a new code is worth noting.
+            let code = (name == "status").then(|| event["payload"][0].clone());
+            let points = name == "message" && only_points(&event["payload"][3]);
+            if !points && (code.is_none() || code != self.status) {
+                self.events.push_back(event);
+            }
+            self.status = code.or(self.status.take());
+            return;
+        }
         let seq = event["params"]["seq"].as_u64().unwrap();
         assert!(seq > self.last_seq, "event {seq} after {}", self.last_seq);
         self.last_seq = seq;
@@ -132,7 +152,7 @@ impl Peer {
                 }
             }
             let message = self.raw.message().await;
-            assert!(message.get("method").is_some(), "a reply to nothing: {message}");
+            assert!(is_event(&message), "a reply to nothing: {message}");
             self.take(message);
         }
     }
@@ -146,6 +166,12 @@ fn fits(what: &str, event: &Value) -> bool {
         ["event.job", id, state] => params["job"]["id"] == id && params["job"]["state"] == state,
         ["event.queue", state] => event["method"] == "event.queue" && params["state"] == state,
         ["event.prompt"] => event["method"] == "event.prompt" && params.get("settled").is_none(),
+        ["status", code] => event["event"] == "status" && event["payload"][0].as_i64() == code.parse().ok(),
+        ["done", id] => event["event"] == "done" && event["payload"]["reqid"] == id,
+        ["message", begin] => {
+            event["event"] == "message" && event["payload"][3].as_str().unwrap().starts_with(begin)
+        }
+        [name] => event["event"] == name,
         _ => panic!("nobody can wait for {what:?}"),
     }
 }
@@ -161,6 +187,15 @@ fn only_points(line: &Value) -> bool {
 fn redact(value: &mut Value) {
     match value {
         Value::Object(members) => {
+            let moment = match members.get("event").and_then(Value::as_str) {
+                Some("status" | "message") => members.get_mut("payload"),
+                _ => members.get_mut("status"),
+            };
+            // The time of a message, the line of a status.
+            if let Some(moment) = moment.and_then(|payload| payload.get_mut(1)).filter(|value| **value != -1)
+            {
+                *moment = "…".into();
+            }
             // Where a running script is found depends on the moment.
             if members
                 .get("state")
@@ -172,7 +207,9 @@ fn redact(value: &mut Value) {
             for (name, member) in members {
                 match name.as_str() {
                     "time" | "submitted_at" | "started_at" | "finished_at" | "until" | "elapsed"
-                    | "elapsed_s" | "seq" | "session" | "version" | "n" => *member = "…".into(),
+                    | "elapsed_s" | "seq" | "session" | "version" | "daemon_version" | "n" => {
+                        *member = "…".into()
+                    }
                     "acts" => {
                         // The words about the present line are only there when one has been seen.
                         let text = member.as_str().unwrap_or_default();

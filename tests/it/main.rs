@@ -24,6 +24,7 @@ mod instrument_calls;
 mod instrument_jobs;
 mod instrument_python;
 mod output;
+mod proxy;
 mod queue;
 mod raw;
 mod reports;

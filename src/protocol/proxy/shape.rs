@@ -1,0 +1,256 @@
+//! What goes out: replies and events in NICOS's shapes.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer, ser::SerializeTuple};
+use serde_json::{Value, json};
+
+use crate::protocol::text::to_json;
+
+/// The version of NICOS's protocol whose shapes these are.
+pub const PROTOCOL_VERSION: u32 = 24;
+
+/// Every event of NICOS's daemon; those that only NICOS has can be masked, too.
+pub const EVENTS: &[&str] = &[
+    "message",
+    "request",
+    "processing",
+    "blocked",
+    "status",
+    "watch",
+    "mode",
+    "cache",
+    "dataset",
+    "datapoint",
+    "datacurve",
+    "livedata",
+    "simresult",
+    "simmessage",
+    "showhelp",
+    "clientexec",
+    "watchdog",
+    "debugging",
+    "plugplay",
+    "setup",
+    "device",
+    "experiment",
+    "prompt",
+    "promptdone",
+    "updated",
+    "rearranged",
+    "done",
+    "eta",
+];
+
+/// The level of a message that only informs: what a script prints.
+pub const LEVEL_INFO: u8 = 20;
+/// The level of a warning: what a script writes to standard error.
+pub const LEVEL_WARNING: u8 = 30;
+/// The level of an error: the exception that ended a script, a command that failed.
+pub const LEVEL_ERROR: u8 = 40;
+
+/// What the running script does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusCode {
+    /// Nothing is running; the last script failed or was stopped.
+    IdleAfterError = -2,
+    /// Nothing is running.
+    Idle = -1,
+    /// A script is running.
+    Running = 0,
+    /// A script is paused.
+    InBreak = 1,
+    /// A script is being stopped.
+    Stopping = 2,
+}
+
+/// What a new client is told.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Banner {
+    /// The version of the server.
+    pub daemon_version: &'static str,
+    /// The version of the instrument's own code; never known here.
+    pub custom_version: Option<String>,
+    /// Where NICOS lives; empty without it.
+    pub nicos_root: String,
+    /// Where the instrument's own code lives; empty without NICOS.
+    pub custom_path: String,
+    /// How passwords are sent.
+    pub pw_hashing: &'static str,
+    /// The version of the protocol whose shapes are spoken.
+    pub protocol_version: u32,
+    /// The form of the messages.
+    pub serializer: &'static str,
+}
+
+impl Banner {
+    /// The banner of this server.
+    #[must_use]
+    pub fn of_this_server() -> Self {
+        Self {
+            daemon_version: env!("CARGO_PKG_VERSION"),
+            custom_version: None,
+            nicos_root: String::new(),
+            custom_path: String::new(),
+            pw_hashing: "plain",
+            protocol_version: PROTOCOL_VERSION,
+            serializer: "json",
+        }
+    }
+}
+
+/// A script on the queue, as `getstatus` and the events show it.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ScriptRequest<'a> {
+    /// Its id: the job's.
+    pub reqid: String,
+    /// Its name, if it was given one.
+    pub name: Option<&'a str>,
+    /// Its text; one of several lines ends with a line break.
+    pub script: &'a str,
+    /// Who queued it.
+    pub user: &'a str,
+}
+
+/// A line, or a few lines, of what a script wrote, or an error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogMessage<'a> {
+    /// When, in milliseconds since 1970 UTC.
+    pub time_ms: i64,
+    /// How grave it is: 20 for standard output, 30 for standard error, 40 for an error.
+    pub level: u8,
+    /// The text without its last line break.
+    pub text: &'a str,
+    /// The traceback of an error.
+    pub traceback: Option<&'a str>,
+    /// The script that wrote it.
+    pub reqid: String,
+}
+
+impl Serialize for LogMessage<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut message = serializer.serialize_tuple(6)?;
+        message.serialize_element("nicos")?;
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit a float exactly")]
+        message.serialize_element(&(self.time_ms as f64 / 1000.0))?;
+        message.serialize_element(&self.level)?;
+        message.serialize_element(&format_args!("{}\n", self.text))?;
+        message.serialize_element(&self.traceback)?;
+        message.serialize_element(&self.reqid)?;
+        message.end()
+    }
+}
+
+/// A question of the running script.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prompt {
+    /// What it asks.
+    pub text: String,
+    /// Its id.
+    pub uid: String,
+    /// The answers to choose from.
+    pub choices: Option<Vec<Value>>,
+    /// The answer when nobody answers.
+    pub default: Option<Value>,
+}
+
+impl Serialize for Prompt {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let validator = match &self.choices {
+            Some(choices) => json!({"$object": "nicos.core.params.oneof", "args": choices}),
+            None => json!({"$global": "__builtin__.unicode"}),
+        };
+        let default = self.default.clone().unwrap_or_else(|| json!({"$global": "__builtin__.Ellipsis"}));
+        (&self.text, &self.uid, validator, default).serialize(serializer)
+    }
+}
+
+/// `getstatus` but for the waiting scripts, which are large and encoded one by one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatusHead {
+    /// What the running script does, and its line; −1 when there is none.
+    pub status: (StatusCode, i64),
+    /// The name of the running or last script.
+    pub scriptname: String,
+    /// Its text.
+    pub script: Arc<str>,
+}
+
+impl StatusHead {
+    /// The whole payload with the waiting scripts, each already written as JSON.
+    #[must_use]
+    pub fn into_payload(self, requests: &[Arc<str>]) -> String {
+        let (code, line) = self.status;
+        let head = json!({
+            "status": [code as i8, line],
+            "eta": [1, -1],
+            "watch": {},
+            "mode": "master",
+            "setups": [[], []],
+            "devices": [],
+            "devicefailures": {},
+        });
+        let (head, name, script) = (written(&head), written(&self.scriptname), written(&self.script));
+        let size: usize = requests.iter().map(|request| request.len() + 1).sum();
+        let mut payload = String::with_capacity(size + head.len() + name.len() + script.len() + 64);
+        payload.push_str(head.strip_suffix('}').unwrap_or_default());
+        for (key, value) in [(",\"scriptname\":", name), (",\"script\":", script)] {
+            payload.push_str(key);
+            payload.push_str(&value);
+        }
+        payload.push_str(",\"requests\":[");
+        for (n, request) in requests.iter().enumerate() {
+            if n > 0 {
+                payload.push(',');
+            }
+            payload.push_str(request);
+        }
+        payload.push_str("]}");
+        payload
+    }
+}
+
+/// Writes a payload. What goes out is made of texts, numbers and JSON values, which can always be written.
+#[must_use]
+pub fn written(payload: &(impl Serialize + ?Sized)) -> String {
+    to_json(&payload).unwrap_or_default()
+}
+
+/// The reply to a command that succeeded.
+#[must_use]
+pub fn reply(payload: &impl Serialize) -> Arc<str> {
+    reply_of(&written(payload))
+}
+
+/// The same with a payload that is JSON already.
+#[must_use]
+pub fn reply_of(payload: &str) -> Arc<str> {
+    [r#"{"success":true,"payload":"#, payload, "}"].concat().into()
+}
+
+/// The reply to a command that did not succeed.
+#[must_use]
+pub fn error(text: &str) -> Arc<str> {
+    [r#"{"success":false,"payload":"#, &written(text), "}"].concat().into()
+}
+
+/// An event.
+#[must_use]
+pub fn event(name: &str, payload: &impl Serialize) -> Arc<str> {
+    event_of(name, &written(payload))
+}
+
+/// The same with a payload that is JSON already.
+#[must_use]
+pub fn event_of(name: &str, payload: &str) -> Arc<str> {
+    [r#"{"event":""#, name, r#"","payload":"#, payload, "}"].concat().into()
+}
+
+impl ScriptRequest<'_> {
+    /// The request as JSON.
+    #[must_use]
+    pub fn encode(&self) -> Arc<str> {
+        written(self).into()
+    }
+}
