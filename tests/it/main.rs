@@ -24,6 +24,7 @@ mod output;
 mod queue;
 mod raw;
 mod reports;
+mod script_check;
 mod startup;
 mod steering;
 mod support;
