@@ -46,7 +46,7 @@ impl Dispatcher {
         self.later(to.clone(), async move {
             let findings = findings(script, catalogue).await;
             if let Some(Value::Object(members)) = value.pointer_mut(inside)
-                && !(findings.is_empty() && members.contains_key("findings"))
+                && !findings.is_empty()
             {
                 members.insert("findings".into(), serde_json::to_value(findings).unwrap_or_default());
             }

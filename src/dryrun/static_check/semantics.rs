@@ -16,7 +16,8 @@ use crate::{
 
 /// The first statement that stands where it may not.
 pub(super) fn first_error(source: &Arc<Source>, body: &[Stmt]) -> Option<Diagnostic> {
-    let mut walk = Walk { source, in_function: false, is_async: false, in_loop: false, found: None };
+    let mut walk =
+        Walk { source, in_function: false, in_class: false, is_async: false, in_loop: false, found: None };
     walk.visit_body(body);
     walk.found
 }
@@ -24,6 +25,7 @@ pub(super) fn first_error(source: &Arc<Source>, body: &[Stmt]) -> Option<Diagnos
 struct Walk<'s> {
     source: &'s Arc<Source>,
     in_function: bool,
+    in_class: bool,
     is_async: bool,
     in_loop: bool,
     found: Option<Diagnostic>,
@@ -69,7 +71,9 @@ impl<'a> Visitor<'a> for Walk<'_> {
                 self.inside(true, function.is_async, false, |walk| walk.visit_body(&function.body));
             }
             Stmt::ClassDef(class) => {
+                let before = std::mem::replace(&mut self.in_class, true);
                 self.inside(false, false, false, |walk| walk.visit_body(&class.body));
+                self.in_class = before;
             }
             Stmt::For(repeat) => {
                 self.visit_expr(&repeat.iter);
@@ -86,7 +90,8 @@ impl<'a> Visitor<'a> for Walk<'_> {
             Stmt::Return(_) if !self.in_function => self.refuse(stmt, "'return' outside function"),
             Stmt::Break(_) if !self.in_loop => self.refuse(stmt, "'break' outside loop"),
             Stmt::Continue(_) if !self.in_loop => self.refuse(stmt, "'continue' not properly in loop"),
-            Stmt::Nonlocal(_) if !self.in_function => {
+            // In a class it depends on what is around the class.
+            Stmt::Nonlocal(_) if !self.in_function && !self.in_class => {
                 self.refuse(stmt, "nonlocal declaration not allowed at module level");
             }
             other => visitor::walk_stmt(self, other),
@@ -113,6 +118,11 @@ impl<'a> Visitor<'a> for Walk<'_> {
                     self.visit_parameters(parameters);
                 }
                 return self.inside(true, false, false, |walk| walk.visit_expr(&lambda.body));
+            }
+            // `(await x for x in y)` is an asynchronous generator, wherever it is made.
+            Expr::Generator(_) => {
+                let (function, in_loop) = (self.in_function, self.in_loop);
+                return self.inside(function, true, in_loop, |walk| visitor::walk_expr(walk, expr));
             }
             Expr::Call(call) => {
                 let mut seen = std::collections::HashSet::new();
