@@ -119,9 +119,6 @@ fn configuration(options: &ServeOptions) -> Result<Config, ServeError> {
     if options.http.is_some() || config.transports.http.on().is_some() {
         return not_yet("the HTTP endpoint", "leave out --http and transports.http, or set it to off");
     }
-    if config.transports.activemq.on().is_some() {
-        return not_yet("the ActiveMQ transport", "set transports.activemq: off");
-    }
     Ok(config)
 }
 

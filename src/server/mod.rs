@@ -14,6 +14,7 @@ mod log;
 mod logins;
 mod readings;
 mod timers;
+mod turned_away;
 mod verdicts;
 mod views;
 
