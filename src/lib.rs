@@ -2,6 +2,7 @@
 //!
 //! `docs/architecture.md` has the bird's-eye view and the map of the code.
 
+pub mod catalogue;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -7,6 +7,7 @@
 
 pub mod core;
 mod effect;
+mod event;
 mod ids;
 pub mod job;
 mod progress;

@@ -42,7 +42,7 @@ fn r2_an_abort_of_a_running_job_asks_then_terminates_then_kills() {
             cancel grace 1
             tell job 1 is aborting
         > engine 1 ended failed
-            fact job 1 ended Failed (Aborted: aborted: wrong sample, phase Run)
+            fact job 1 ended Failed (Aborted: wrong sample, phase Run)
             fact queue active_ended, hold by beamq: job 1 (job 1) was aborted
             cancel timeout 1
             cancel grace 1

@@ -618,7 +618,7 @@ fn r39_a_server_that_stops_aborts_the_active_job() {
             set grace 1 in 2 s
             tell job 1 is aborting
         > engine 1 ended failed
-            fact job 1 ended Failed (Aborted: aborted: the server was stopped, phase Run)
+            fact job 1 ended Failed (Aborted: the server was stopped, phase Run)
             fact queue active_ended, hold by beamq: job 1 (job 1) was aborted
             cancel timeout 1
             cancel grace 1

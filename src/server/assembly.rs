@@ -13,7 +13,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use super::{ServeError, ServeOptions, Settings, dispatcher::Dispatcher, log};
+use super::{ServeError, ServeOptions, Settings, catalogue::Loaded, dispatcher::Dispatcher, log};
 use crate::{
     config::{AfterEnd, AtShutdown, CommandErrors, Config, EngineKind},
     engine::python,
@@ -65,7 +65,10 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
 
     let (doors, deliveries) = Clients::new(config.instrument.as_str());
     let settings = settings(&config, verifier.clone(), address)?;
-    let engine = python::start(config.python_settings(data_dir.work()));
+    let commands = Loaded::load(options, &config, &data_dir.work()).map_err(ServeError::Commands)?;
+    let mut python_settings = config.python_settings(data_dir.work());
+    python_settings.path.extend_from_slice(commands.folders());
+    let engine = python::start(python_settings);
     let (to_self, inside) = mpsc::unbounded_channel();
     let dispatcher = Dispatcher::new(
         core,
@@ -75,8 +78,10 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         engine,
         doors.clone(),
         settings,
-        to_self,
+        Arc::clone(&commands.catalogue),
+        to_self.clone(),
     );
+    commands.follow(to_self).map_err(ServeError::Runtime)?;
 
     let (stop, stopped) = watch::channel(false);
     let (hang_up, hung_up) = watch::channel(false);

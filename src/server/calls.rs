@@ -297,7 +297,7 @@ impl Dispatcher {
                 to_value(Submitted { id, ids, position: position as u64, revision, findings: Vec::new() })
             }
             Answer::Edited { jobs, revision } => {
-                let mut views = jobs.iter().filter_map(|id| views::live_job(&self.core, *id, now));
+                let mut views = jobs.iter().filter_map(|id| self.live_job(*id, now));
                 let job = views.next().ok_or_else(|| RpcError::internal_error("the job is gone"))?;
                 let more: Vec<_> = views.collect();
                 let jobs =
@@ -319,14 +319,14 @@ impl Dispatcher {
     }
 
     fn submit(&mut self, to: &ReplyTo, actor: &Actor, params: SubmitJob) {
-        let order = new_jobs(self.core.last_job(), vec![params.job]).and_then(|(jobs, _)| {
+        let order = self.new_jobs(actor, params.job).and_then(|(jobs, _)| {
             Ok(Order::Submit { jobs, place: place(&params.place)?, revision: params.revision })
         });
         self.ordered(to, actor, Method::Submit, order);
     }
 
     fn submit_batch(&mut self, to: &ReplyTo, actor: &Actor, params: SubmitBatch) {
-        let result = self.batch_order(params).and_then(|(order, counts)| {
+        let result = self.batch_order(actor, params).and_then(|(order, counts)| {
             let answer = self.carry_out(to, actor, Method::SubmitBatch, order)?;
             let Answer::Submitted { ids, revision, .. } = answer else {
                 return Err(RpcError::internal_error("the batch was answered strangely"));
@@ -345,9 +345,23 @@ impl Dispatcher {
         self.answer(to, result);
     }
 
-    fn batch_order(&self, params: SubmitBatch) -> Result<(Order, Vec<usize>), RpcError> {
+    fn new_jobs(&self, actor: &Actor, job: Submission) -> Result<(Vec<NewJob>, Vec<usize>), RpcError> {
+        let job = self.submittable(actor, Ok(job)).map_err(|error| error.inside("job"))?;
+        number_jobs(self.core.last_job(), vec![job])
+    }
+
+    fn submittable(
+        &self,
+        actor: &Actor,
+        job: Result<Submission, RpcError>,
+    ) -> Result<protocol::NewJob, RpcError> {
+        let job = job?.into_new_job()?;
+        Ok(protocol::NewJob { spec: self.acceptable(actor, job.spec)?, ..job })
+    }
+
+    fn batch_order(&self, actor: &Actor, params: SubmitBatch) -> Result<(Order, Vec<usize>), RpcError> {
         let total = params.jobs.len();
-        let checked: Vec<_> = params.jobs.into_iter().map(|job| job.0.and_then(acceptable)).collect();
+        let checked: Vec<_> = params.jobs.into_iter().map(|job| self.submittable(actor, job.0)).collect();
         let bad = checked.iter().filter(|job| job.is_err()).count();
         if bad > 0 {
             let verdicts: Vec<_> = checked
@@ -367,7 +381,7 @@ impl Dispatcher {
             let held = changes.held;
             // What does not wait is refused by the core, in its own words.
             let spec = match self.core.job(job) {
-                Some(machine) => Arc::new(runnable(changes.apply(&machine.spec)?)?),
+                Some(machine) => Arc::new(self.acceptable(actor, changes.apply(&machine.spec)?)?),
                 None => Arc::new(nothing()),
             };
             Ok(Order::Edit { job, spec, held, revision: params.revision })
@@ -417,7 +431,7 @@ impl Dispatcher {
         let rerun_of = (wish.method == Method::RerunJob).then_some(wish.of);
         let held = wish.changes.held.unwrap_or(false);
         let order = spec.and_then(|spec| {
-            let spec = Arc::new(runnable(wish.changes.apply(&spec)?)?);
+            let spec = Arc::new(self.acceptable(actor, wish.changes.apply(&spec)?)?);
             let job = NewJob { id: JobId(self.core.last_job() + 1), spec, held, rerun_of };
             Ok(Order::Submit { jobs: vec![job], place: place(&wish.place)?, revision: None })
         });
@@ -510,29 +524,6 @@ fn place(place: &protocol::Place) -> Result<Place, RpcError> {
         protocol::Place::Before(job) => Place::Before(job.resolve().map_err(RpcError::bad_place)?),
         protocol::Place::After(job) => Place::After(job.resolve().map_err(RpcError::bad_place)?),
     })
-}
-
-/// What this server can run at all.
-fn runnable(spec: JobSpec) -> Result<JobSpec, RpcError> {
-    if let beamq_machines::JobBody::Commands(calls) = &spec.body
-        && let Some(call) = calls.first()
-    {
-        return Err(RpcError::invalid_job(format!("no command {} in the catalogue", call.command))
-            .with_field("job.commands[0].command")
-            .with_value(call.command.clone())
-            .with_hint("the catalogue of this server has no commands yet: submit a script"));
-    }
-    Ok(spec)
-}
-
-fn acceptable(job: Submission) -> Result<protocol::NewJob, RpcError> {
-    let job = job.into_new_job()?;
-    Ok(protocol::NewJob { spec: runnable(job.spec)?, ..job })
-}
-
-fn new_jobs(last: u64, jobs: Vec<Submission>) -> Result<(Vec<NewJob>, Vec<usize>), RpcError> {
-    let jobs: Result<Vec<_>, _> = jobs.into_iter().map(acceptable).collect();
-    number_jobs(last, jobs.map_err(|error| error.inside("job"))?)
 }
 
 /// The most jobs that one call can make.

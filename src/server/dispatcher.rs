@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    catalogue::InForce,
     clients::{Clients, ReplyTo},
     event_log::{EventLog, Numbered},
     inside::Inside,
@@ -24,6 +25,7 @@ use super::{
     views,
 };
 use crate::{
+    catalogue::{Catalogue, python},
     engine::{EngineCall, EngineEvent, EngineLink, EngineState, JobStart, Question},
     journal::{Batch, EventRow, FactRow, Journal, OutputRow},
     protocol::{
@@ -49,6 +51,7 @@ pub(super) struct Dispatcher {
     pub(super) events: EventLog,
     pub(super) settings: super::Settings,
     pub(super) engine_status: EngineStatus,
+    pub(super) in_force: InForce,
     pub(super) pending: Pending,
     pub(super) to_self: mpsc::UnboundedSender<Inside>,
     pub(super) started: Instant,
@@ -111,6 +114,7 @@ impl Dispatcher {
         engine: EngineLink,
         doors: transport::Clients,
         settings: super::Settings,
+        catalogue: Arc<Catalogue>,
         to_self: mpsc::UnboundedSender<Inside>,
     ) -> Self {
         let engine_status =
@@ -122,6 +126,7 @@ impl Dispatcher {
             events: EventLog::after(event_seq),
             settings,
             engine_status,
+            in_force: InForce { catalogue, flags: BTreeMap::new() },
             pending: Pending::default(),
             to_self,
             started: Instant::now(),
@@ -147,6 +152,7 @@ impl Dispatcher {
         mut stop: watch::Receiver<bool>,
     ) {
         self.turn(Input::Restarted);
+        self.check_waiting(Self::now());
         self.settle(&mut deliveries, &stop).await;
         while !self.finished() {
             let wake = self.next_wake();
@@ -206,6 +212,9 @@ impl Dispatcher {
         }
         let ended = self.core.take_ended();
         for machine in &ended {
+            self.in_force.flags.remove(&machine.id);
+        }
+        for machine in &ended {
             self.pending.batch.jobs.push(views::history_row(machine));
         }
         for effect in effects {
@@ -224,7 +233,7 @@ impl Dispatcher {
             Effect::Announce(Announcement::Job(id)) => {
                 let view = match ended.iter().find(|machine| machine.id == id) {
                     Some(machine) => Some(views::job(machine, at)),
-                    None => views::live_job(&self.core, id, at),
+                    None => self.live_job(id, at),
                 };
                 if let Some(job) = view {
                     self.announce(EventBody::Job(Box::new(JobEvent { job })), at);
@@ -262,15 +271,18 @@ impl Dispatcher {
     fn job_start(&self, id: JobId) -> Option<JobStart> {
         let machine = self.core.job(id)?;
         let spec = &machine.spec;
-        let JobBody::Script { source, black_box } = &spec.body else { return None };
+        let (source, black_box) = match &spec.body {
+            JobBody::Script { source, black_box } => (Arc::clone(source), *black_box),
+            JobBody::Commands(calls) => (python::source_of_calls(calls).into(), false),
+        };
         Some(JobStart {
             job: id,
             name: spec.name.clone(),
             owner: machine.owner.clone(),
             tags: spec.tags.clone(),
             group: spec.group.clone(),
-            source: Arc::clone(source),
-            black_box: *black_box,
+            source,
+            black_box,
         })
     }
 
@@ -461,6 +473,11 @@ impl Dispatcher {
             estimate: None,
         };
         self.announce(EventBody::Progress(Box::new(event)), at);
+    }
+
+    /// Something that the order of the queue shows has changed, and not the order.
+    pub(super) fn queue_looks_different(&mut self) {
+        self.queue_changed = true;
     }
 
     fn announce_queue_if_due(&mut self) {

@@ -68,6 +68,9 @@ pub enum ServeError {
         /// The system's error.
         source: std::io::Error,
     },
+    /// The shipped catalogue cannot be written into the data directory.
+    #[error("the catalogue cannot be prepared in the data directory ({0}); is the disk full?")]
+    Commands(#[source] std::io::Error),
     /// The system gives no threads or signals.
     #[error("the system does not let beamq run: {0}")]
     Runtime(#[source] std::io::Error),

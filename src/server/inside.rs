@@ -19,6 +19,8 @@ pub(super) enum Inside {
     LinkClosed(SessionId),
     /// The engine cannot run this job.
     EngineLost(JobId, String),
+    /// The files of the catalogue have changed.
+    CatalogueChanged(std::sync::Arc<crate::catalogue::Catalogue>),
 }
 
 /// Who wants to log in, without the secret.
@@ -43,6 +45,7 @@ impl Dispatcher {
             Inside::PasswordChecked { to, login, role } => self.password_checked(&to, login, role),
             Inside::SpecRead { to, actor, wish, spec } => self.spec_read(&to, &actor, *wish, spec),
             Inside::EventsRead { to, kinds, from, texts } => self.events_read(&to, &kinds, from, texts),
+            Inside::CatalogueChanged(catalogue) => self.catalogue_changed(catalogue),
             Inside::TooSlow(session) => {
                 let why = "the client reads too slowly".to_owned();
                 self.turn(Input::Session(session, SessionEvent::CloseAsked { why }));

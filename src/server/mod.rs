@@ -5,6 +5,7 @@
 
 mod assembly;
 mod calls;
+mod catalogue;
 mod clients;
 mod dispatcher;
 mod error;

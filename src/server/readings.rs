@@ -18,8 +18,8 @@ use crate::{
         DurationText, EventKind, Request, Rfc3339, RpcError, native, openrpc,
         request::{GetOutput, ListAudit, ListHistory, Subscribe},
         view::{
-            AuditEntry, AuditView, CatalogueStatus, HistoryView, JobReply, JobView, OutputSize, OutputView,
-            ServerInfo, StatusView, Subscribed,
+            AuditEntry, AuditView, HistoryView, JobReply, JobView, OutputSize, OutputView, ServerInfo,
+            StatusView, Subscribed,
         },
     },
 };
@@ -58,7 +58,14 @@ impl Dispatcher {
                 self.answer(&to, Ok(()));
             }
             Request::GetQueue(params) => {
-                let page = QueuePage::take(&self.core, params.offset, params.limit, params.scripts, now);
+                let page = QueuePage::take(
+                    &self.core,
+                    &self.in_force.flags,
+                    params.offset,
+                    params.limit,
+                    params.scripts,
+                    now,
+                );
                 self.later(to, async { Ok(page.into_view()) });
             }
             Request::GetJob(params) => match params.id.resolve() {
@@ -68,13 +75,15 @@ impl Dispatcher {
             Request::GetOutput(params) => self.get_output(to, &params),
             Request::ListHistory(params) => self.list_history(to, params),
             Request::ListAudit(params) => self.list_audit(to, params),
+            Request::ListCatalogue(_)
+            | Request::GetCommand(_)
+            | Request::CommandSchema(_)
+            | Request::CheckCatalogue(_) => self.serve_catalogue(to, request),
             Request::CallNicos(_) => self.answer::<()>(&to, Err(RpcError::needs_nicos("nicos.call"))),
             other => {
                 let what = other.method().name();
                 let error = RpcError::unavailable(format!("this version of the server has no {what}"))
-                    .with_hint(
-                        "rpc.discover lists what it has; the catalogue and dry runs come with later versions",
-                    );
+                    .with_hint("rpc.discover lists what it has; dry runs come with later versions");
                 self.answer::<()>(&to, Err(error));
             }
         }
@@ -86,7 +95,7 @@ impl Dispatcher {
             queue: views::queue_status(&self.core),
             active: views::active_job(&self.core, Self::now()),
             engine: self.engine_status.clone(),
-            catalogue: CatalogueStatus::default(),
+            catalogue: self.in_force.catalogue.status(),
             clients: active as u64,
             transports: self.settings.transports.clone(),
             uptime_s: self.started.elapsed().as_secs_f64(),
@@ -94,7 +103,7 @@ impl Dispatcher {
     }
 
     /// Makes a reply outside the loop, once the facts of this turn are committed.
-    fn later<T: Serialize + Send>(
+    pub(super) fn later<T: Serialize + Send>(
         &mut self,
         to: ReplyTo,
         reading: impl Future<Output = Result<T, RpcError>> + Send + 'static,
@@ -172,7 +181,8 @@ impl Dispatcher {
     }
 
     fn get_job(&mut self, to: ReplyTo, id: JobId) {
-        let live = views::live_job(&self.core, id, Self::now())
+        let live = self
+            .live_job(id, Self::now())
             .zip(self.core.job(id))
             .map(|(view, machine)| view.with_body(&machine.spec.body));
         let journal = self.journal.clone();

@@ -1,5 +1,7 @@
 //! From the machines' state to what is served.
 
+use std::collections::BTreeMap;
+
 use beamq_machines::{
     JobBody, JobId, Timestamp,
     core::Core,
@@ -9,7 +11,7 @@ use beamq_machines::{
 
 use crate::{
     journal::JobRow,
-    protocol::view::{Elapsed, JobStateName, JobView, QueueStateName, QueueStatus, QueueView},
+    protocol::view::{Elapsed, Finding, JobStateName, JobView, QueueStateName, QueueStatus, QueueView},
 };
 
 /// The name that clients know for a job's state.
@@ -101,17 +103,30 @@ pub(super) fn queue_status(core: &Core) -> QueueStatus {
 pub(super) struct QueuePage {
     pub(super) head: QueueView,
     pub(super) first: u64,
-    pub(super) jobs: Vec<JobMachine>,
+    pub(super) jobs: Vec<(JobMachine, Vec<Finding>)>,
     pub(super) scripts: bool,
     pub(super) now: Timestamp,
 }
 
 impl QueuePage {
-    pub(super) fn take(core: &Core, offset: u64, limit: Option<u64>, scripts: bool, now: Timestamp) -> Self {
+    pub(super) fn take(
+        core: &Core,
+        flags: &BTreeMap<JobId, Vec<Finding>>,
+        offset: u64,
+        limit: Option<u64>,
+        scripts: bool,
+        now: Timestamp,
+    ) -> Self {
         let queue = core.queue();
         let skip = usize::try_from(offset).unwrap_or(usize::MAX);
         let take = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-        let jobs = queue.order.iter().skip(skip).take(take).filter_map(|id| core.job(*id).cloned()).collect();
+        let jobs = queue
+            .order
+            .iter()
+            .skip(skip)
+            .take(take)
+            .filter_map(|id| Some((core.job(*id)?.clone(), flags.get(id).cloned().unwrap_or_default())))
+            .collect();
         let mut active = active_job(core, now);
         if scripts && let Some(machine) = queue.active.and_then(|id| core.job(id)) {
             active = active.map(|view| view.with_body(&machine.spec.body));
@@ -136,8 +151,9 @@ impl QueuePage {
             .jobs
             .iter()
             .zip(self.first..)
-            .map(|(machine, position)| {
-                body(JobView { position: Some(position), ..job(machine, self.now) }, machine)
+            .map(|((machine, findings), position)| {
+                let findings = findings.clone();
+                body(JobView { position: Some(position), findings, ..job(machine, self.now) }, machine)
             })
             .collect();
         view

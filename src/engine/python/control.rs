@@ -2,9 +2,9 @@
 
 use std::{io, path::PathBuf};
 
-use beamq_machines::{PauseLevel, Progress, Report};
+use beamq_machines::{CommandError, PauseLevel, Progress, Report};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -89,8 +89,23 @@ pub(super) enum FromWorker {
     },
     /// A remark for the output.
     Note { text: String },
-    /// The script came to an end; with a report when it failed.
-    Finished { report: Option<Box<Report>>, status: i32 },
+    /// A call of a catalogue command began, or ended after `duration_s`, with an error or without.
+    Command {
+        name: String,
+        #[serde(default)]
+        arguments: Map<String, Value>,
+        line: Option<u32>,
+        duration_s: Option<f64>,
+        error: Option<String>,
+    },
+    /// The script came to an end; with a report when it failed, and with the errors of commands that it
+    /// went on after.
+    Finished {
+        report: Option<Box<Report>>,
+        status: i32,
+        #[serde(default)]
+        command_errors: Vec<CommandError>,
+    },
 }
 
 /// Why a worker cannot be listened to any longer.

@@ -2,19 +2,33 @@
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
-use beamq_machines::{Ending, Phase, Report};
+use beamq_machines::{CommandError, Ending, Phase, Report};
 
 use super::{
+    commands::Calls,
     control::ControlError,
     worker::{describe, signal_name},
 };
 use crate::engine::JobEnd;
 
+/// A worker's word on its script.
+#[derive(Debug)]
+pub(super) struct Finished {
+    /// When the script failed.
+    pub(super) report: Option<Report>,
+    /// The exit status to expect of the process.
+    pub(super) status: i32,
+    /// Errors of commands that the script went on after.
+    pub(super) command_errors: Vec<CommandError>,
+}
+
 /// What is known when the process of a job is gone.
 #[derive(Debug)]
 pub(super) struct Remains<'a> {
-    /// The worker's word on the script: its report when it failed, and the exit status to expect.
-    pub(super) finished: Option<(Option<Report>, i32)>,
+    /// The worker's word, if it came to that.
+    pub(super) finished: Option<Finished>,
+    /// The commands that it told of.
+    pub(super) calls: Calls,
     /// How the process ended.
     pub(super) status: ExitStatus,
     /// Why the worker could not be listened to any longer, when the engine ended it for that.
@@ -28,24 +42,34 @@ pub(super) struct Remains<'a> {
 
 /// The end of a job.
 pub(super) fn end_of(remains: Remains<'_>) -> JobEnd {
-    let Remains { finished, status, fault, line, source, elapsed, tail } = remains;
-    let as_said = finished.as_ref().is_some_and(|(_, expected)| status.code() == Some(*expected));
-    let report = match (finished, fault) {
-        (Some((Some(report), _)), _) => Some(report),
-        (Some((None, _)), _) if as_said => None,
-        (finished, fault) => {
-            let finished = finished.is_some();
+    let Remains { finished, calls, status, fault, line, source, elapsed, tail } = remains;
+    let as_said = finished.as_ref().is_some_and(|said| status.code() == Some(said.status));
+    let said = finished.is_some();
+    let (command, told_errors) = calls.into_last();
+    let (own_report, command_errors) = match finished {
+        Some(finished) => (finished.report, finished.command_errors),
+        None => (None, told_errors),
+    };
+    let report = match (own_report, fault) {
+        (Some(report), _) => Some(report),
+        (None, _) if as_said => None,
+        (None, fault) => {
             let report = match fault {
                 Some(fault) => worker_error(&fault.to_string()),
-                None => process_error(status, finished),
+                None => process_error(status, said),
             };
-            // After its end the script is at no line.
-            Some(if finished { report } else { located(report, line, source) })
+            // After its end the script is at no line and in no command.
+            Some(if said { report } else { Report { command, ..located(report, line, source) } })
         }
     };
     let ending = if report.is_none() { Ending::Completed } else { Ending::Failed };
-    let report = Report { output_tail: tail, elapsed_s: elapsed.as_secs_f64(), ..report.unwrap_or_default() };
-    JobEnd { ending, command_errors: report.command_errors.clone(), report }
+    let report = Report {
+        output_tail: tail,
+        elapsed_s: elapsed.as_secs_f64(),
+        command_errors: command_errors.clone(),
+        ..report.unwrap_or_default()
+    };
+    JobEnd { ending, command_errors, report }
 }
 
 /// The end of a job that never got a worker.
@@ -154,7 +178,8 @@ mod tests {
 
     fn remains(finished: Option<(Option<Report>, i32)>, raw_status: i32) -> Remains<'static> {
         Remains {
-            finished,
+            finished: finished.map(|(report, status)| Finished { report, status, command_errors: Vec::new() }),
+            calls: Calls::default(),
             status: ExitStatus::from_raw(raw_status),
             fault: None,
             line: Some(2),

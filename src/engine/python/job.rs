@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitStatus, time::Duration};
 
-use beamq_machines::{AbortStage, JobId, Report};
+use beamq_machines::{AbortStage, CommandError, JobId};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::{
@@ -11,8 +11,9 @@ use tokio::{
 };
 
 use super::{
+    commands::Calls,
     control::{ControlError, ControlReader, ControlWriter, FromWorker, ToWorker},
-    ending::{Remains, end_of},
+    ending::{Finished, Remains, end_of},
     output::OutputPump,
     process::Process,
     worker::{ENDING_WITHIN, Worker},
@@ -81,6 +82,7 @@ pub(super) async fn run(worker: Worker, room: JobRoom) -> Outcome {
         line: None,
         taken: false,
         abort_asked: false,
+        calls: Calls::default(),
         finished: None,
         fault: None,
         kill_at: None,
@@ -90,7 +92,7 @@ pub(super) async fn run(worker: Worker, room: JobRoom) -> Outcome {
     let status = run.steer(reader, calls).await;
     let elapsed = began.elapsed();
     let not_taken = !run.taken && !run.abort_asked;
-    let Run { notes, finished, fault, line, announce, .. } = run;
+    let Run { notes, calls, finished, fault, line, announce, .. } = run;
     drop((notes, announce));
     let _pump_listens = output_finishes.send(());
     let summary = pump.await.unwrap_or_default();
@@ -100,7 +102,7 @@ pub(super) async fn run(worker: Worker, room: JobRoom) -> Outcome {
         return Outcome::NotTaken(start);
     }
     let source = &start.source;
-    let remains = Remains { finished, status, fault, line, source, elapsed, tail: summary.tail };
+    let remains = Remains { finished, calls, status, fault, line, source, elapsed, tail: summary.tail };
     Outcome::Ended(Box::new(end_of(remains)))
 }
 
@@ -117,7 +119,9 @@ struct Run {
     line: Option<u32>,
     taken: bool,
     abort_asked: bool,
-    finished: Option<(Option<Report>, i32)>,
+    /// The commands that the script called.
+    calls: Calls,
+    finished: Option<Finished>,
     fault: Option<ControlError>,
     /// When a worker that closed its channel is killed.
     kill_at: Option<Instant>,
@@ -274,8 +278,16 @@ impl Run {
                     self.waiting_notes = Some(text);
                 }
             }
-            FromWorker::Finished { report, status } => {
-                self.finished = Some((report.map(|report| *report), status));
+            FromWorker::Command { name, arguments, line, duration_s, error } => match duration_s {
+                None => self.calls.began(name, arguments),
+                Some(_) => {
+                    let message = error.unwrap_or_default();
+                    self.calls.ended(CommandError { command: name, arguments, line, message });
+                }
+            },
+            FromWorker::Finished { report, status, command_errors } => {
+                let report = report.map(|report| *report);
+                self.finished = Some(Finished { report, status, command_errors });
                 self.let_output_begin();
             }
             FromWorker::Ready { .. } | FromWorker::Refused { .. } => {}

@@ -6,12 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const FILES: [(&str, &str); 13] = [
+const FILES: [(&str, &str); 18] = [
     ("worker.py", include_str!("lib/worker.py")),
     ("nicos.py", include_str!("lib/nicos.py")),
     ("beamq/__init__.py", include_str!("lib/beamq/__init__.py")),
+    ("beamq/_arguments.py", include_str!("lib/beamq/_arguments.py")),
+    ("beamq/_catalogue.py", include_str!("lib/beamq/_catalogue.py")),
+    ("beamq/commands.py", include_str!("lib/beamq/commands.py")),
     ("beamq_worker/__init__.py", include_str!("lib/beamq_worker/__init__.py")),
     ("beamq_worker/bridge.py", include_str!("lib/beamq_worker/bridge.py")),
+    ("beamq_worker/calls.py", include_str!("lib/beamq_worker/calls.py")),
     ("beamq_worker/cells.py", include_str!("lib/beamq_worker/cells.py")),
     ("beamq_worker/channel.py", include_str!("lib/beamq_worker/channel.py")),
     ("beamq_worker/failures.py", include_str!("lib/beamq_worker/failures.py")),
@@ -19,6 +23,7 @@ const FILES: [(&str, &str); 13] = [
     ("beamq_worker/progress.py", include_str!("lib/beamq_worker/progress.py")),
     ("beamq_worker/script.py", include_str!("lib/beamq_worker/script.py")),
     ("beamq_worker/steering.py", include_str!("lib/beamq_worker/steering.py")),
+    ("beamq_worker/swallowed.py", include_str!("lib/beamq_worker/swallowed.py")),
     ("beamq_worker/watching.py", include_str!("lib/beamq_worker/watching.py")),
 ];
 

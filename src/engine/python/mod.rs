@@ -12,6 +12,7 @@
 //! for the next server to find; `jobs/ID/` the working directory of a job, removed at its end if the
 //! script left nothing in it, and otherwise kept.
 
+mod commands;
 mod control;
 mod ending;
 mod interpreter;

@@ -6,6 +6,7 @@ use beamq_machines::{CommandCall, JobBody, JobId, JobKind, JobSpec, Progress, Re
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Finding;
 use crate::protocol::{DurationText, Rfc3339};
 
 /// The states of a job.
@@ -223,6 +224,9 @@ pub struct JobView {
     /// How long it has run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elapsed: Option<Elapsed>,
+    /// What is wrong with its calls since the catalogue has changed; its lines count the calls from 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
@@ -260,6 +264,7 @@ impl JobView {
             estimate: None,
             progress: None,
             elapsed: None,
+            findings: Vec::new(),
             report: None,
             script: None,
             commands: None,

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     _Item = TypeVar("_Item")
 
 __all__ = [
-    "Abort", "Job", "WaitSkipped", "ask", "checkpoint", "in_dry_run", "job", "note", "pause_point",
-    "progress", "sleep", "step", "track",
+    "Abort", "CommandArgumentError", "Job", "WaitSkipped", "ask", "checkpoint", "in_dry_run", "job", "note",
+    "pause_point", "progress", "report_error", "sleep", "step", "track", "waiting",
 ]
 
 
@@ -35,6 +35,33 @@ class Abort(BaseException):
 class WaitSkipped(Exception):
     """Somebody skipped the wait of a library function. Raised where the wait polls; catch it around
     the call to go on after it."""
+
+
+class CommandArgumentError(Exception):
+    """A command of the catalogue was called with something that it does not take; nothing has moved.
+
+    `command`, `parameter` and `value` say what, `allowed` what would be taken, `hint` what to try. It is
+    also a TypeError (a wrong type, a missing or unknown parameter) or a ValueError (out of the limits)."""
+
+    def __init__(
+        self, message: str, command: str, parameter: Optional[str] = None, value: Any = None,
+        allowed: Optional[str] = None, hint: Optional[str] = None,
+    ) -> None:
+        parts = [message, "allowed: " + allowed if allowed else None, hint]
+        super().__init__("; ".join(part for part in parts if part))
+        self.command = command
+        self.parameter = parameter
+        self.value = value
+        self.allowed = allowed
+        self.hint = hint
+
+
+class CommandArgumentTypeError(CommandArgumentError, TypeError):
+    """A wrong type, or a parameter that is missing or unknown."""
+
+
+class CommandArgumentValueError(CommandArgumentError, ValueError):
+    """A value out of the limits or choices."""
 
 
 class Job(_namedtuple("Job", ("id", "name", "owner", "tags", "group"))):
@@ -134,6 +161,24 @@ def ask(
     return answer
 
 
+def waiting(text: Optional[str] = None) -> None:
+    """For the code of commands that wait: say what is still waited for, such as "12.3 of 30 µA·h", and let
+    a pause, a skip or an abort take effect. Call it in every turn of the loop that waits, some ten times a
+    second. Raises WaitSkipped when somebody skipped the wait, Abort when the job is to end."""
+    if _server is not None:
+        _server.waiting(text)
+
+
+def report_error(exception: Any, command: Optional[str] = None, **arguments: Any) -> None:
+    """For libraries that print an error and go on: have it counted. The job then ends as
+    `succeeded_with_errors`, or fails, as the configuration says; never as a plain success.
+
+    `exception` is an exception or a text; `command` and `arguments` say what was called, if that was not a
+    command of the catalogue, which is known."""
+    if _server is not None:
+        _server.report_error(exception, command, arguments)
+
+
 def note(text: str) -> None:
     """Put a remark into the job's output and show it with the progress."""
     if _server is not None:
@@ -152,3 +197,12 @@ def track(
         except TypeError:
             total = None
     return _server.track(iterable, total, text)
+
+
+def __getattr__(name: str) -> Any:
+    """The catalogue's commands are read when they are first used."""
+    if name == "commands":
+        import importlib
+
+        return importlib.import_module("beamq.commands")
+    raise AttributeError("module 'beamq' has no attribute %r" % name)

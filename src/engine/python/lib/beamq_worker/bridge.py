@@ -23,6 +23,8 @@ class Bridge:
         self._progress = progress
         self._cells = cells
         self._basis = "tags" if any(cell.progress is not None for cell in cells) else "cells"
+        # Made when the first command is called: most of it is of no use to other scripts.
+        self.calls = None
 
     def progress(self, done, total, text):
         if text is not None:
@@ -55,6 +57,26 @@ class Bridge:
         self._progress.enter_step(short(cell.title))
         if cell.pause:
             self._steering.point()
+
+    def run_command(self, name, implementation, arguments):
+        """Call a command of the catalogue, and record the call."""
+        return self._recorder().run(name, implementation, arguments)
+
+    def waiting(self, text):
+        if self.calls is None:
+            self._steering.poll(3)
+        else:
+            self.calls.waiting(text)
+
+    def report_error(self, exception, command, arguments):
+        self._recorder().report_error(exception, command, arguments)
+
+    def _recorder(self):
+        if self.calls is None:
+            from .calls import Calls
+
+            self.calls = Calls(self._channel, self._steering, self._progress)
+        return self.calls
 
     def pause_point(self, text):
         if text is not None:

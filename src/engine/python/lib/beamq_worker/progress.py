@@ -22,6 +22,8 @@ class Progress:
         self.step = None
         self.text = None
         self.wait = None
+        # The name of the catalogue command that runs, and what it says it waits for.
+        self.command = None
         self._share = (0.0, 100.0)
         self._sent = None
         self._sent_at = 0.0
@@ -80,6 +82,10 @@ class Progress:
         if wait is not None:
             fields["command"] = wait.name
             fields["remaining"] = remaining(wait)
+        command = self.command
+        if command is not None:
+            fields["command"], waits_for = command
+            fields["remaining"] = waits_for or fields.get("remaining")
         if fields != self._sent:
             self._sent = fields
             self._sent_at = time.monotonic()

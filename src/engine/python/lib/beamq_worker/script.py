@@ -31,6 +31,7 @@ class Script:
         self._black_box = job["black_box"]
         self._job = job
         self._cells = []
+        self._bridge = None
 
     def run(self):
         """Run the script to its end and tell the server how it went. Returns the exit status for the
@@ -84,7 +85,7 @@ class Script:
         sys.modules["__main__"] = main
         sys.argv = [self._file]
         os.chdir(self._job["directory"])
-        bridge = Bridge(self._channel, self._steering, self._progress, self._cells)
+        bridge = self._bridge = Bridge(self._channel, self._steering, self._progress, self._cells)
         beamq._server = bridge
         beamq.job = beamq.Job(
             id=self._job["job"],
@@ -110,17 +111,22 @@ class Script:
             if message is not None:
                 print(message, file=sys.stderr)
             report = None if code == 0 else failures.report_of_exit(error, self._file, code, message)
-            return self._finish(report, code)
+            return self._finish(report, code, error)
         failures.show(error)
-        return self._finish(failures.report_of_error(error, self._file, self._source))
+        return self._finish(failures.report_of_error(error, self._file, self._source), error=error)
 
-    def _finish(self, report, status=None):
+    def _finish(self, report, status=None, error=None):
         if status is None:
             status = 0 if report is None else 1
         if report is None:
             self._progress.send()
         self._flush()
-        self._channel.send("finished", report=report, status=status)
+        calls = None if self._bridge is None else self._bridge.calls
+        errors = [] if calls is None else calls.errors(error)
+        command = None if calls is None or report is None else calls.in_progress(error)
+        if command is not None:
+            report["command"] = command
+        self._channel.send("finished", report=report, status=status, command_errors=errors)
         return status
 
     @staticmethod
