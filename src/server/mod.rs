@@ -4,6 +4,7 @@
 //! else changes state. What may not enter here: bytes of a wire, SQL, processes.
 
 mod assembly;
+mod broker;
 mod calls;
 mod catalogue;
 mod clients;
@@ -72,4 +73,6 @@ struct Settings {
     shutdown_at_most: Duration,
     shutdown_aborts: bool,
     transports: BTreeMap<String, String>,
+    /// How things stand with the broker, if there is to be one.
+    broker: Option<tokio::sync::watch::Receiver<String>>,
 }

@@ -26,7 +26,8 @@ impl Dispatcher {
 fn refusal(fault: Fault) -> (String, RpcError) {
     match fault {
         Fault::ForeignConnection { connection } => {
-            let text = format!("the reply-to belongs to another connection than {connection}, which sent this");
+            let text =
+                format!("the reply-to belongs to another connection than {connection}, which sent this");
             let error = RpcError::new(ErrorKind::Forbidden, text)
                 .with_hint("create the temporary queue on the connection that sends the request");
             (format!("message from {connection}"), error)

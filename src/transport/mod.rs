@@ -7,5 +7,5 @@ mod link;
 
 pub(crate) use link::Delivery;
 pub use link::{
-    ClientLink, Clients, Fault, LinkClosed, Origin, Outbox, Outgoing, OutgoingMessages, Committed,
+    ClientLink, Clients, Committed, Fault, LinkClosed, Origin, Outbox, Outgoing, OutgoingMessages,
 };

@@ -6,7 +6,12 @@
 
 mod abort;
 mod access;
+mod activemq;
+mod activemq_away;
+mod activemq_examples;
+mod activemq_trust;
 mod bad_input;
+mod broker;
 mod cli_connection;
 mod cli_demo;
 mod cli_queue;

@@ -178,7 +178,11 @@ mod tests {
 
     fn remains(finished: Option<(Option<Report>, i32)>, raw_status: i32) -> Remains<'static> {
         Remains {
-            finished: finished.map(|(report, status)| Finished { report, status, command_errors: Vec::new() }),
+            finished: finished.map(|(report, status)| Finished {
+                report,
+                status,
+                command_errors: Vec::new(),
+            }),
             calls: Calls::default(),
             status: ExitStatus::from_raw(raw_status),
             fault: None,

@@ -1,19 +1,20 @@
 //! What goes to clients, over a connection of its own: if the broker stops reading it, because a client
 //! does not read and the broker holds its producers back, requests and acknowledgements still flow.
 //!
-//! Each burst of messages ends with one that asks for a receipt. So the broker's refusals are matched to
-//! the session they concern, no session has more on its way than one burst, and when nothing is confirmed
-//! any more it is known whose messages hold up the others.
+//! Every message asks for a receipt. That tells which session a refusal concerns, and it changes what a
+//! broker does whose flow control finds a queue full: it puts off the receipt until there is room, and
+//! goes on reading. A message without one would stop the connection, and with it everybody's messages.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
     sync::{mpsc, oneshot},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -35,11 +36,17 @@ pub(super) enum Taken {
 
 /// A burst that the broker has not confirmed.
 struct Unconfirmed {
-    number: u64,
-    destination: Arc<str>,
-    since: Instant,
+    /// The receipts of its messages.
+    receipts: RangeInclusive<u64>,
+    /// How many of them are missing.
+    missing: usize,
     answer: oneshot::Sender<Taken>,
 }
+
+/// How long the broker may have no room for a client while all is well otherwise.
+const FULL_FOR: Duration = Duration::from_secs(8);
+/// A broker that was heard of so lately is well; it sends heart-beats more often.
+const WELL: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct OnTheWay {
@@ -54,72 +61,83 @@ struct OnTheWay {
 pub(super) struct Pusher {
     outlet: Outlet,
     on_the_way: Arc<Mutex<OnTheWay>>,
+    heard: Arc<Mutex<Instant>>,
 }
 
 impl Pusher {
     pub(super) fn new(outlet: Outlet) -> Self {
-        Self { outlet, on_the_way: Arc::default() }
+        Self { outlet, on_the_way: Arc::default(), heard: Arc::new(Mutex::new(Instant::now())) }
     }
 
-    /// Sends messages for one destination and waits until the broker has them. `frames` is not empty.
-    pub(super) async fn push(&self, destination: &Arc<str>, mut frames: Vec<Frame>) -> Taken {
+    /// Sends messages for one destination and waits until the broker has them all.
+    pub(super) async fn push(&self, frames: Vec<Frame>) -> Taken {
         let Ok(permit) = self.outlet.reserve().await else { return Taken::LineLost };
-        let (answer, answered) = oneshot::channel();
-        {
-            // Under the lock, so that the order here is the order on the wire.
-            let mut on_the_way = self.on_the_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let (answer, mut answered) = oneshot::channel();
+        let first = {
+            let mut on_the_way = lock(&self.on_the_way);
             if on_the_way.lost {
                 return Taken::LineLost;
             }
-            on_the_way.last += 1;
-            let number = on_the_way.last;
-            if let Some(last) = frames.pop() {
-                frames.push(last.header("receipt", number.to_string()));
+            let (first, missing) = (on_the_way.last + 1, frames.len());
+            on_the_way.last += missing as u64;
+            let receipts = first..=on_the_way.last;
+            let frames = frames.into_iter().zip(receipts.clone());
+            permit.send(frames.map(|(frame, number)| frame.header("receipt", number.to_string())).collect());
+            on_the_way.bursts.push_back(Unconfirmed { receipts, missing, answer });
+            first
+        };
+        loop {
+            match timeout(FULL_FOR, &mut answered).await {
+                Ok(taken) => return taken.unwrap_or(Taken::LineLost),
+                // A broker that is silent altogether may just be busy.
+                Err(_) if lock(&self.heard).elapsed() > WELL => {}
+                Err(_) => {
+                    lock(&self.on_the_way).bursts.retain(|burst| *burst.receipts.start() != first);
+                    let why = format!("its queue has been full for {} s", FULL_FOR.as_secs());
+                    return Taken::No { why };
+                }
             }
-            let destination = Arc::clone(destination);
-            on_the_way.bursts.push_back(Unconfirmed { number, destination, since: Instant::now(), answer });
-            permit.send(frames);
         }
-        answered.await.unwrap_or(Taken::LineLost)
-    }
-
-    /// The destination whose burst has held up all others for this long, if there is one.
-    pub(super) fn stalled_for(&self, longest: Duration) -> Option<Arc<str>> {
-        let on_the_way = self.on_the_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = on_the_way.bursts.front()?;
-        (first.since.elapsed() > longest).then(|| Arc::clone(&first.destination))
     }
 
     /// The connection has ended: what is not confirmed is to be sent again over the next.
     pub(super) fn lose(&self) {
-        let mut on_the_way = self.on_the_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut on_the_way = lock(&self.on_the_way);
         on_the_way.lost = true;
         on_the_way.bursts.clear();
     }
 
-    fn settle(&self, receipt: &str, taken: Taken) {
-        let mut on_the_way = self.on_the_way.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Notes what the broker says of one message. The first refusal settles the whole burst.
+    fn settle(&self, receipt: &str, refused: Option<String>) {
         let Ok(number) = receipt.parse::<u64>() else { return };
-        let Some(at) = on_the_way.bursts.iter().position(|burst| burst.number == number) else { return };
-        if let Some(burst) = on_the_way.bursts.remove(at) {
-            // A session that has ended meanwhile does not ask any more.
-            let _ = burst.answer.send(taken);
+        let mut on_the_way = lock(&self.on_the_way);
+        let bursts = &mut on_the_way.bursts;
+        let Some(at) = bursts.iter().position(|burst| burst.receipts.contains(&number)) else { return };
+        if let Some(burst) = bursts.get_mut(at) {
+            burst.missing = burst.missing.saturating_sub(1);
+            if burst.missing > 0 && refused.is_none() {
+                return;
+            }
         }
-        // The others have been waiting for this one; their own time begins now.
-        if let Some(next) = on_the_way.bursts.front_mut() {
-            next.since = Instant::now();
+        if let Some(burst) = bursts.remove(at) {
+            // A session that has ended meanwhile does not ask any more.
+            let _ = burst.answer.send(refused.map_or(Taken::Yes, |why| Taken::No { why }));
         }
     }
 
     /// Reads what the broker says on this connection, until it ends.
     pub(super) async fn listen(self, mut incoming: Incoming, news: mpsc::Sender<Advisory>) -> LineError {
         loop {
-            let frame = match incoming.next().await {
-                Ok(frame) => frame,
-                Err(error) => return error,
+            // From time to time also without a frame, since heart-beats count.
+            let next = timeout(Duration::from_secs(1), incoming.next()).await;
+            *lock(&self.heard) = incoming.last_heard();
+            let frame = match next {
+                Ok(Ok(frame)) => frame,
+                Ok(Err(error)) => return error,
+                Err(_nothing_yet) => continue,
             };
             match frame.command {
-                Command::Receipt => self.settle(frame.get("receipt-id").unwrap_or_default(), Taken::Yes),
+                Command::Receipt => self.settle(frame.get("receipt-id").unwrap_or_default(), None),
                 Command::Error => self.handle_error(&frame),
                 Command::Message => {
                     if let Some(advisory) = Advisory::read(&frame.body)
@@ -133,18 +151,21 @@ impl Pusher {
         }
     }
 
-    /// The broker goes on after an ERROR, and says with it which frame it was about. Those without a
-    /// receipt belong to a burst whose last frame has one, and will be refused for the same reason.
+    /// The broker goes on after an ERROR, and says with it which frame it was about.
     fn handle_error(&self, frame: &Frame) {
         let why = complaint(frame);
         match frame.get("receipt-id") {
             Some(ADVISORIES) => {
                 tracing::warn!(%why, "cannot follow the broker's advisories: clients that vanish are noticed late");
             }
-            Some(receipt) => self.settle(receipt, Taken::No { why }),
+            Some(receipt) => self.settle(receipt, Some(why)),
             None => tracing::debug!(%why, "the broker refused a message"),
         }
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The receipt of the subscriptions to advisories.

@@ -36,11 +36,6 @@ const LINGER: Duration = Duration::from_secs(3);
 /// A broker that tells nothing of its queues in this time tells nothing at all.
 const ADVISED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long one client's messages may hold up those of all others.
-const STALL: Duration = Duration::from_secs(8);
-/// A broker that was heard of so lately is well; it sends heart-beats more often.
-const WELL: Duration = Duration::from_secs(5);
-
 /// After so many connections in a row that a message may have broken, messages are taken one by one.
 const BROKEN_IN_A_ROW: u32 = 3;
 /// A connection that stood so long was not broken by the message that broke the one before.
@@ -154,11 +149,6 @@ impl Transport {
         self.accounts.clear();
         for session in self.sessions.values_mut() {
             session.is_away(self.settings.grace);
-        }
-        if let Some(LineError::Stalled { destination }) = &ended
-            && let Some(queue) = ReplyQueue::parse(destination)
-        {
-            self.end_session(queue.name(), "its messages held up those of all other clients");
         }
         let may_come_again = ended.as_ref().is_some_and(LineError::may_come_again);
         if line.mode == Mode::Careful || line.since.elapsed() > UNRELATED_AFTER {
@@ -399,12 +389,7 @@ impl Transport {
         if line.mode == Mode::Careful && line.since.elapsed() > CAREFUL_FOR {
             return Err(LineError::Closed);
         }
-        match line.pusher.stalled_for(STALL) {
-            Some(destination) if line.requests.heard_within(WELL) => {
-                Err(LineError::Stalled { destination: destination.as_ref().to_owned() })
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn drop_those_away_too_long(&mut self) {

@@ -224,7 +224,7 @@ impl Forwarder {
             };
             let Some(pusher) = pusher else { continue };
             let frames = burst.iter().map(|message| frame(self.queue.destination(), message)).collect();
-            match pusher.push(self.queue.destination(), frames).await {
+            match pusher.push(frames).await {
                 Taken::LineLost => {
                     // Until the main task has noticed as well, the old connection is all there is.
                     if self.shared.pusher.changed().await.is_err() {

@@ -44,7 +44,7 @@ pub(super) async fn run(
             let Ok(line) = pusher.wait_for(Option::is_some).await.map(|line| line.clone()) else { return };
             let Some(line) = line else { continue };
             let frames = burst.iter().map(|event| topic_frame(&destination, event)).collect();
-            match line.push(&destination, frames).await {
+            match line.push(frames).await {
                 Taken::Yes => break,
                 Taken::No { why } => {
                     tracing::warn!(%why, topic = %destination, "the broker does not take events");
