@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::{
     broker::{Broker, call, request, state_is},
     harness::{DEADLINE, Home, QUICK, eventually, text, waits_for},
+    java::{Classes, Talking},
 };
 
 #[tokio::test]
@@ -142,7 +143,18 @@ async fn activemq_r31_what_was_not_acknowledged_is_done_once_after_the_servers_c
 #[tokio::test]
 async fn activemq_r31_a_client_that_does_not_read_stalls_nobody_and_is_closed() {
     let broker = Broker::configured(&["--not-persistent", "--client-memory", "1"]);
-    let mut broker = broker;
+    a_silent_client_is_closed(broker).await;
+}
+
+#[tokio::test]
+async fn activemq_r31_neither_does_it_where_a_full_queue_holds_producers_back() {
+    let broker = Broker::configured(&["--not-persistent", "--client-memory", "1"]);
+    // As brokers are without our configuration.
+    broker.edit(|xml| xml.replace(r#" sendFailIfNoSpace="true""#, ""));
+    a_silent_client_is_closed(broker).await;
+}
+
+async fn a_silent_client_is_closed(mut broker: Broker) {
     broker.launch().await;
     let server = broker.server("").await;
     let mut watcher = server.client().await;
@@ -202,4 +214,23 @@ async fn activemq_r31_a_session_outlives_the_servers_connection_to_the_broker() 
         }
     }
     assert!(raw.call("status", "server.status", json!({})).await.get("result").is_some());
+}
+
+#[tokio::test]
+async fn activemq_r31_a_failover_client_keeps_its_session_when_the_broker_dies() {
+    let mut broker = Broker::start().await;
+    let server = broker.server("").await;
+    let sources = ["examples/java/BeamqClient.java", "tests/peers/activemq/Survivor.java"];
+    let classes = Classes::compile(server.home.path(), &sources).await;
+    let address = format!("failover:(tcp://127.0.0.1:{})", broker.openwire);
+    let mut client = Talking::spawn(classes.command("Survivor", &broker, &server, &address));
+    client.says("in").await;
+    broker.end(Signal::SIGKILL).await;
+    broker.launch().await;
+    client.tell("go on").await;
+    client.says("done").await;
+    let audit = server.client().await.call("audit.list", json!({"limit": 50})).await;
+    let over_broker =
+        |entry: &&serde_json::Value| entry["method"] == "session.login" && entry["transport"] == "activemq";
+    assert_eq!(audit["entries"].as_array().unwrap().iter().filter(over_broker).count(), 1);
 }

@@ -8,6 +8,7 @@ use tokio::{process::Command, time::timeout};
 use crate::{
     broker::Broker,
     harness::{DEADLINE, Server},
+    java::Classes,
 };
 
 /// Where `tests/run` puts what the clients need.
@@ -48,33 +49,13 @@ async fn runs(mut client: Command, broker: &Broker, server: &Server) {
     assert_eq!(watcher.call("server.status", json!({})).await["clients"], 1);
 }
 
-const JARS: [&str; 6] = [
-    "activemq-client",
-    "geronimo-jms_1.1_spec",
-    "geronimo-j2ee-management-1.1-spec",
-    "hawtbuf",
-    "slf4j-api",
-    "slf4j-nop",
-];
-
 #[tokio::test]
 async fn activemq_r29_the_java_example_runs_with_plain_jms() {
     let broker = Broker::start().await;
     let server = broker.server("").await;
-    let classes = server.home.path().join("classes");
-    let jars: Vec<_> = JARS.iter().map(|name| format!("/usr/share/java/{name}.jar")).collect();
-    let path = format!("{}:{}", jars.join(":"), classes.display());
-    let compiled = Command::new("javac")
-        .args(["-Xlint:all", "-Werror", "-cp", &path, "-d"])
-        .arg(&classes)
-        .arg(examples().join("java/BeamqClient.java"))
-        .output()
-        .await
-        .unwrap();
-    assert!(compiled.status.success(), "{compiled:?}");
-    let mut client = Command::new("java");
-    client.args(["-XX:TieredStopAtLevel=1", "-cp", &path, "BeamqClient"]);
-    client.args([&format!("tcp://127.0.0.1:{}", broker.openwire), "ss_client"]);
+    let classes = Classes::compile(server.home.path(), &["examples/java/BeamqClient.java"]).await;
+    let address = format!("tcp://127.0.0.1:{}", broker.openwire);
+    let client = classes.command("BeamqClient", &broker, &server, &address);
     runs(client, &broker, &server).await;
 }
 

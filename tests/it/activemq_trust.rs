@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::{
     broker::{Broker, REQUESTS, RawStomp, call, request, state_is},
     harness::text,
+    java::{Classes, Talking},
 };
 
 #[tokio::test]
@@ -101,14 +102,12 @@ async fn activemq_r37_a_message_for_somebody_elses_session_is_refused_and_audite
 async fn activemq_a_message_that_breaks_the_connection_does_so_a_few_times_at_most() {
     let broker = Broker::start().await;
     let server = broker.server("").await;
-    // The broker passes on header names as they are: this one ends the headers early.
+    // The broker passes on the names of properties as they are: one of these ends the headers early.
+    let classes = Classes::compile(server.home.path(), &["tests/peers/activemq/Forger.java"]).await;
+    let address = format!("tcp://127.0.0.1:{}", broker.openwire);
+    let mut forger = Talking::spawn(classes.command("Forger", &broker, &server, &address));
+    forger.says("sent").await;
     let mut raw = broker.raw().await;
-    let poison = Frame::new(Command::Send)
-        .header("destination", REQUESTS)
-        .header("reply-to", "/temp-queue/r")
-        .header("x\n\n{}\0\nRUBBISH\n", "1")
-        .with_body(call("server.info", json!({})));
-    raw.send(poison).await;
     // Requests behind it are answered all the same; one that travelled with it may have to be sent again.
     let mut answered = false;
     for n in 0..20 {

@@ -24,6 +24,7 @@ mod crowd;
 mod documents;
 mod engine_python;
 mod harness;
+mod java;
 mod output;
 mod queue;
 mod raw;
