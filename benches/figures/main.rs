@@ -12,13 +12,16 @@ mod clock;
 mod durability;
 mod idle_memory;
 mod machines;
+mod observation;
 mod processes;
 mod reordering;
 mod script_start;
 mod server;
 mod statistics;
+mod steering;
 mod stomp_codec;
 mod table;
+mod throughput;
 mod visibility;
 
 use table::Table;
@@ -26,8 +29,11 @@ use table::Table;
 /// A group of figures that are measured together.
 type Measure = fn(Effort, &mut Table);
 
-const ALL: [(&str, Measure); 7] = [
+const ALL: [(&str, Measure); 10] = [
     ("script_start", script_start::measure),
+    ("throughput", throughput::measure),
+    ("steering", steering::measure),
+    ("observation", observation::measure),
     ("durability", durability::measure),
     ("visibility", visibility::measure),
     ("reordering", reordering::measure),

@@ -52,10 +52,12 @@ class RemoteInstrument(Instrument):
             raise kind(reply["error"])
         return reply.get("value")
 
-    def nap(self, left: Optional[float]) -> None:
+    def nap(self, left: Optional[float]) -> float:
         # Real seconds until it is met, if that is known; a little later rather than a little earlier.
         soon = POLL_EVERY if left is None else left / self._speed + 0.0002
-        time.sleep(min(POLL_EVERY, soon))
+        before, length = time.monotonic(), min(POLL_EVERY, soon)
+        time.sleep(length)
+        return self.paused_for(time.monotonic() - before - length)
 
     def speed(self) -> float:
         return self._speed

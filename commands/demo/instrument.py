@@ -11,6 +11,7 @@ from .simulation import Simulation, answer
 
 # How often a wait looks, in seconds of real time.
 POLL_EVERY = 0.1
+SHORTEST_PAUSE = 0.25
 
 
 class Instrument:
@@ -20,8 +21,9 @@ class Instrument:
         """Ask for something: `state`, `status`, `now`, or an action through `do`."""
         raise NotImplementedError
 
-    def nap(self, _left: Optional[float]) -> None:
-        """Let a moment pass in a wait that will take about `left` seconds of the instrument."""
+    def nap(self, _left: Optional[float]) -> float:
+        """Let a moment pass in a wait that will take about `left` seconds of the instrument. Returns for
+        how long the script was paused meanwhile, in seconds of the instrument."""
         raise NotImplementedError
 
     def do(self, action: str, **details: Any) -> Any:
@@ -63,7 +65,8 @@ class Instrument:
                 if over <= 1e-9:
                     return False
                 left = over if left is None else min(left, over)
-            self.nap(left)
+            paused = self.nap(left)
+            until = None if until is None else until + paused
 
     def sleep(self, seconds: float) -> bool:
         """Wait for a time of the instrument. Returns False when somebody skipped it."""
@@ -76,16 +79,19 @@ class Instrument:
                 until += self._poll("%.0f of %.0f s" % (left, seconds))
             except WaitSkipped:
                 return False
-            self.nap(left)
+            until += self.nap(left)
 
     def _poll(self, text: str) -> float:
-        """Say what is waited for, and give way to pause, skip and abort. Returns for how long it gave
-        way, in seconds of the instrument."""
+        """Say what is waited for, and give way to pause, skip and abort. Returns for how long the script
+        was paused, in seconds of the instrument."""
         before = time.monotonic()
         give_way(text)
-        took = time.monotonic() - before
-        # Less is not a pause but the price of asking.
-        return took * self.speed() if took > POLL_EVERY / 2 else 0.0
+        return self.paused_for(time.monotonic() - before)
+
+    def paused_for(self, surplus: float) -> float:
+        """How long a pause was that made something take so many real seconds longer than it should."""
+        # Less is not a pause but a machine that is busy.
+        return surplus * self.speed() if surplus > SHORTEST_PAUSE else 0.0
 
     def speed(self) -> float:
         """Seconds of the instrument in a second of real time."""
@@ -142,9 +148,10 @@ class LocalInstrument(Instrument):
     def ask(self, what: str, **details: Any) -> Any:
         return answer(self.follow(), what, details)
 
-    def nap(self, left: Optional[float]) -> None:
+    def nap(self, left: Optional[float]) -> float:
         step = min(self.LONGEST_STEP, self.simulation.until_change()) if left is None else left
         self.clock.sleep(max(step, 1e-9))
+        return 0.0
 
 
 _chosen: Optional[Instrument] = None

@@ -30,6 +30,8 @@ AFTER_OWNER = 2.0
 TICK = 0.5
 SAVE_EVERY = 5.0
 LONGEST_REQUEST = 1 << 20
+# How long one that ends may take to save its state.
+LOCK_WITHIN = 10.0
 
 
 class Server:
@@ -86,7 +88,7 @@ class Server:
             self._owners = {(pid, since) for pid, since in self._owners if started(pid) == since}
             if self._owners:
                 self._owner_seen = now
-            if now - self._saved_at >= SAVE_EVERY:
+            if now - self._saved_at >= SAVE_EVERY and self.folder.is_dir():
                 self._save()
         if self._owned and not self._owners and now - self._owner_seen > AFTER_OWNER:
             return now - self._asked < AFTER_OWNER
@@ -160,9 +162,7 @@ class Listener(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 def serve(folder: Path, speed: float) -> int:
     """Serve until it is time to end."""
     lock = open(folder / "lock", "w")  # Kept open: the lock lives as long as the process.
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _take(lock):
         return 0  # Another one serves.
     name = place.socket_of(folder)
     if os.path.exists(name):
@@ -179,9 +179,25 @@ def serve(folder: Path, speed: float) -> int:
     threading.Thread(target=listener.serve_forever, args=(0.2,), daemon=True).start()
     while not stop.wait(TICK) and server.tick():
         pass
-    os.unlink(name)
-    server.save()
+    try:
+        os.unlink(name)
+        server.save()
+    except FileNotFoundError:
+        pass  # The data directory was removed, and with it everything that could be saved.
     return 0
+
+
+def _take(lock: Any) -> bool:
+    """Take the lock; one that is just ending is waited for."""
+    deadline = time.monotonic() + LOCK_WITHIN
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            if time.monotonic() > deadline:
+                return False
+        time.sleep(0.05)
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-from .acquisition import PAUSED, RUNNING, SETUP, STATES
+from .acquisition import RUNNING, SETUP, STATES
 from .errors import InstrumentError, WrongRunState
 from .motion import NEVER
 

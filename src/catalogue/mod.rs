@@ -32,7 +32,7 @@ pub use model::{
 };
 pub use names::nearest;
 pub use units::UNITS;
-pub use values::{Complaint, complaint};
+pub use values::{Complaint, allowed, complaint};
 
 use crate::protocol::view::{CatalogueStatus, Finding};
 use command::SharedCommand;
@@ -250,6 +250,12 @@ impl Catalogue {
             problems: self.problems.clone(),
         }
     }
+}
+
+/// The JSON Schema of catalogue files.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(CatalogueFile).to_value()
 }
 
 /// The hash of everything that the commands say.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use beamq_machines::Role;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
 /// The format that this version reads: the value of the key `catalogue`.
@@ -89,7 +89,7 @@ enum NumberOrText {
 }
 
 /// A parameter of a command.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ParameterSpec {
     /// What values it takes.
     #[serde(flatten)]
@@ -122,7 +122,7 @@ impl ParameterSpec {
 }
 
 /// What values a parameter takes, or an item of one.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValueSpec {
     /// The type.
     #[serde(rename = "type")]
@@ -177,7 +177,7 @@ impl ValueSpec {
 }
 
 /// The types of parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ParameterType {
     /// A number.

@@ -117,6 +117,7 @@ struct FullSpec<'a> {
     devices: &'a [String],
     role: beamq_machines::Role,
     deprecated: Option<&'a str>,
+    examples: &'a [Map<String, Value>],
 }
 
 /// The file from which the Python module `beamq.commands` is made, for a catalogue whose implementations
@@ -148,6 +149,7 @@ fn worker_command(command: &Command) -> WorkerCommand<'_> {
             devices: &spec.devices,
             role: spec.role,
             deprecated: spec.deprecated.as_deref(),
+            examples: &spec.examples,
         },
         group: command.group.as_deref(),
         file: &command.file,

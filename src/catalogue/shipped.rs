@@ -8,6 +8,13 @@ use std::{
 /// The files of `commands/`, with their paths below it.
 pub const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/shipped_commands.rs"));
 
+/// The catalogue files among them.
+#[must_use]
+pub fn texts() -> Vec<(PathBuf, String)> {
+    let yaml = FILES.iter().filter(|(name, _)| name.ends_with(".yaml") || name.ends_with(".yml"));
+    yaml.map(|(name, content)| (PathBuf::from(name), String::from_utf8_lossy(content).into_owned())).collect()
+}
+
 /// Writes the shipped catalogue below a folder of the data directory and returns its own folder. What
 /// somebody changed there is put right again: an instrument's own catalogue belongs elsewhere.
 ///

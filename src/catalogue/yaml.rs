@@ -264,6 +264,12 @@ fn explain(source: &Arc<Source>, error: &YamlError) -> Diagnostic {
             found.help("`*name` stands for a value marked `&name` further up; put the text in quotes if it is meant literally");
             found
         }
+        YamlError::NonFiniteFloat { .. } => {
+            let mut found =
+                syntax(source, "yaml_trap", "this is no number that can be calculated with", range);
+            found.help("leave a limit out when there is none");
+            found
+        }
         other if is_budget(other) => {
             let mut found =
                 syntax(source, "yaml_too_large", "this is larger or deeper than any catalogue", range);
@@ -321,6 +327,10 @@ fn explain_grammar(source: &Arc<Source>, message: &str, range: Range<usize>) -> 
             found.help("a single quote inside single quotes is written twice (`'it''s'`), or use double quotes around it");
         } else {
             found.message = "a text in quotes is not closed".into();
+            if let Some(open) = unclosed_quote(source, line) {
+                found.place.range = open..open + 1;
+                found.label("opened here");
+            }
             found.help("close the quote on the line where it begins");
         }
     } else if message.contains("mismatched bracket") {
@@ -365,6 +375,15 @@ fn unclosed_bracket(source: &Source, end: usize) -> Option<usize> {
         }
     }
     open.pop()
+}
+
+/// The place of the quote that is probably open at a line: in the last line above with an odd one.
+fn unclosed_quote(source: &Source, line: u32) -> Option<usize> {
+    (1..=line).rev().find_map(|line| {
+        let text = source.line(line);
+        let open = ['"', '\''].into_iter().find(|mark| text.matches(*mark).count() % 2 == 1)?;
+        Some(source.start_of_line(line) + text.find(open)?)
+    })
 }
 
 fn indentation(line: &str) -> usize {

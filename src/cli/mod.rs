@@ -5,6 +5,9 @@
 mod account;
 mod answer;
 mod broker_config;
+mod call;
+mod check;
+mod commands;
 mod completions;
 mod connect;
 mod demo;
@@ -21,6 +24,7 @@ mod queue;
 mod render;
 mod rerun;
 mod run_control;
+mod schema;
 mod serve;
 mod source;
 mod status;
@@ -56,8 +60,16 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Show an example experiment on a server of its own
     Demo(demo::DemoArgs),
+    /// Check catalogue files
+    Check(check::CheckArgs),
     /// Put scripts into the queue
     Submit(submit::SubmitArgs),
+    /// Put a command of the instrument into the queue
+    Call(call::CallArgs),
+    /// List the commands of the instrument, or show one
+    Commands(commands::CommandsArgs),
+    /// Print the JSON Schemas, a Python stub or a page of the commands
+    Schema(schema::SchemaArgs),
     /// Show what the server is doing
     Status,
     /// Follow what happens, until interrupted or until the job ends
@@ -121,6 +133,10 @@ fn dispatch(globals: Globals, command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(args, &globals),
         Command::Demo(args) => block_on(demo::run(args, globals)),
+        Command::Check(args) => block_on(check::run(args, globals)),
+        Command::Call(args) => block_on(call::run(args, globals)),
+        Command::Commands(args) => block_on(commands::run(args, globals)),
+        Command::Schema(args) => schema::run(&args, &globals),
         Command::Submit(args) => block_on(submit::run(args, globals)),
         Command::Status => block_on(status::run(globals)),
         Command::Watch(args) => block_on(watch::run(args, globals)),
@@ -171,6 +187,16 @@ mod tests {
             "submit a.py b.py --name n --tag t --tag u --group g --front --black-box --hold --repeat 3 --wait",
             "submit - --before 4 --not-before 2h --deadline 2030-01-01T00:00:00Z --timeout 2h",
             "submit a.py --index 2 --revision 7",
+            "check",
+            "check a.yaml commands --import --python python3 --format github",
+            "call set_temperature value=5 wait=true --wait --front",
+            "commands",
+            "commands set_temperature --json",
+            "commands --group Waits",
+            "schema",
+            "schema openrpc",
+            "schema --stubs --commands c",
+            "schema --docs",
             "status --json",
             "watch",
             "watch 12 --quiet",
@@ -260,9 +286,7 @@ mod tests {
     #[test]
     fn commands_of_later_versions_are_not_promised() {
         let help = CommandLine::command().render_long_help().to_string();
-        for word in ["dry-run", "  check", "  call", "  schema", "  commands"] {
-            assert!(!help.contains(word), "{word}");
-        }
+        assert!(!help.contains("dry-run"), "{help}");
         assert!(help.contains("Exit codes:"), "{help}");
     }
 }

@@ -66,10 +66,22 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<Source>, Failure> {
 }
 
 async fn submit(session: &Session, args: &SubmitArgs, sources: Vec<Source>) -> Result<(), Failure> {
-    // Subscribed before anything is queued, so that no end of a short job is missed.
-    let follower = if args.wait { Some(Follower::start(session).await?) } else { None };
     let jobs: Vec<Value> = sources.into_iter().map(|source| submission(args, source)).collect();
-    let queued = queue(session, args, jobs).await?;
+    let queued = into_queue(session, jobs, &args.place, args.revision, args.wait).await;
+    queued.map_err(|failure| name_the_bad(failure, args))
+}
+
+/// Queues jobs, says which numbers they got, and waits for their end if wished.
+pub(super) async fn into_queue(
+    session: &Session,
+    jobs: Vec<Value>,
+    place: &PlaceArgs,
+    revision: Option<u64>,
+    wait: bool,
+) -> Result<(), Failure> {
+    // Subscribed before anything is queued, so that no end of a short job is missed.
+    let follower = if wait { Some(Follower::start(session).await?) } else { None };
+    let queued = queue(session, place, revision, jobs).await?;
     let terminal = session.terminal;
     if !terminal.json {
         for finding in &queued.findings {
@@ -100,12 +112,17 @@ fn submission(args: &SubmitArgs, source: Source) -> Value {
     Value::Object(members)
 }
 
-async fn queue(session: &Session, args: &SubmitArgs, mut jobs: Vec<Value>) -> Result<Queued, Failure> {
+async fn queue(
+    session: &Session,
+    place: &PlaceArgs,
+    revision: Option<u64>,
+    mut jobs: Vec<Value>,
+) -> Result<Queued, Failure> {
     let mut params = Map::new();
-    if let Some(place) = args.place.place() {
+    if let Some(place) = place.place() {
         params.insert("place".to_owned(), place);
     }
-    if let Some(revision) = args.revision {
+    if let Some(revision) = revision {
         params.insert("revision".to_owned(), revision.into());
     }
     if jobs.len() == 1
@@ -115,8 +132,7 @@ async fn queue(session: &Session, args: &SubmitArgs, mut jobs: Vec<Value>) -> Re
         return Ok(queued_one(session.call("job.submit", params).await?));
     }
     params.insert("jobs".to_owned(), jobs.into());
-    let batch: Batch =
-        session.call("job.submit_batch", params).await.map_err(|failure| name_the_bad(failure, args))?;
+    let batch: Batch = session.call("job.submit_batch", params).await?;
     // The answer to a batch names no positions, so the queue is asked for them.
     let present: Queue = session.call("queue.get", json!({})).await?;
     Ok(queued_batch(batch, &present))

@@ -129,6 +129,12 @@ impl Terminal {
         toned(self.colors(self.out_is_terminal), tone, text)
     }
 
+    /// Whether standard output gets colours.
+    #[must_use]
+    pub fn colors_on_output(&self) -> bool {
+        self.colors(self.out_is_terminal)
+    }
+
     /// Text of a script, fit for where it goes: a terminal gets no control characters but colours, which
     /// could otherwise move its cursor or worse; a file or a pipe gets what the script wrote.
     #[must_use]

@@ -65,6 +65,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Files up to this size are checked as a whole after a crash; that takes well under a second.
 const CHECKED_AFTER_CRASH: u64 = 64 << 20;
 
+/// With this many pages (32 MiB) in the log the writing connection makes a checkpoint by itself.
+const PAGES_BEFORE_OWN_CHECKPOINT: i64 = 8_000;
+
 /// Opens or creates the journal for writing and reads what is needed to go on.
 ///
 /// # Errors
@@ -169,6 +172,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    // Checkpoints are made elsewhere; this is for when they fail or cannot keep up.
+    connection.pragma_update(None, "wal_autocheckpoint", PAGES_BEFORE_OWN_CHECKPOINT)?;
     connection.pragma_update(None, "cache_size", -4096)
 }
 

@@ -10,6 +10,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
+    checkpointer::Checkpointer,
     error::{JournalError, JournalErrorKind},
     format,
     reader::{self, Readers},
@@ -50,7 +51,9 @@ impl Journal {
     pub fn open(path: &Path) -> Result<(Self, Replay), JournalError> {
         let (connection, replay) = format::open(path)?;
         let path = Arc::new(path.to_owned());
-        let writer = Writer::new(connection, Arc::clone(&path), replay.last_fact_seq)
+        let checkpointer =
+            Checkpointer::start(&path).map_err(|error| JournalError::from_io(&path, &error))?;
+        let writer = Writer::new(connection, checkpointer, Arc::clone(&path), replay.last_fact_seq)
             .map_err(|error| JournalError::from_sqlite(&path, &error))?;
         let (orders, incoming) = mpsc::channel();
         std::thread::Builder::new()

@@ -9,6 +9,7 @@
 //! What may not enter here: machines, protocol, policy. The only rule that the journal enforces on facts
 //! is that their numbers have no gap.
 
+mod checkpointer;
 mod data_dir;
 mod error;
 mod format;

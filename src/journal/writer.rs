@@ -11,6 +11,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
 use super::{
+    checkpointer::Checkpointer,
     error::{JournalError, JournalErrorKind},
     format::{from_sql, set_meta, to_sql},
     rows::{Batch, Pruned},
@@ -56,6 +57,7 @@ pub(super) enum Order {
 
 pub(super) struct Writer {
     connection: Connection,
+    checkpointer: Checkpointer,
     path: Arc<PathBuf>,
     last_fact_seq: u64,
     /// Number and size of the events that are kept, oldest first.
@@ -71,6 +73,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         connection: Connection,
+        checkpointer: Checkpointer,
         path: Arc<PathBuf>,
         last_fact_seq: u64,
     ) -> rusqlite::Result<Self> {
@@ -84,6 +87,7 @@ impl Writer {
         let event_bytes = events.iter().map(|(_, size)| size).sum();
         Ok(Self {
             connection,
+            checkpointer,
             path,
             last_fact_seq,
             events,
@@ -256,6 +260,7 @@ impl Writer {
             },
         );
         outcome.map_err(|error| self.failure(&error))?;
+        self.checkpointer.committed(lazy.iter().chain(batches).map(Batch::weight).sum());
         let newest_fact = batches.iter().flat_map(|batch| &batch.facts).next_back();
         self.last_fact_seq = newest_fact.map_or(self.last_fact_seq, |fact| fact.seq);
         self.keep_events(stored);
@@ -321,6 +326,7 @@ impl Writer {
 
     fn close(&mut self) -> Result<(), JournalError> {
         self.write_group(&[])?;
+        self.checkpointer.stop();
         set_meta(&self.connection, "clean_shutdown", 1).map_err(|error| self.failure(&error))?;
         // A reader that is still at work keeps the log from being emptied, which is not an error.
         self.connection

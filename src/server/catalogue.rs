@@ -195,7 +195,7 @@ impl Dispatcher {
             }
         }
         let before = std::mem::replace(&mut self.in_force.flags, flags);
-        let changed: Vec<JobId> = self.core.queue().order.iter().copied().collect();
+        let changed: Vec<JobId> = self.core.queue().order.to_vec();
         let changed = changed.into_iter().filter(|id| before.get(id) != self.in_force.flags.get(id));
         for id in changed.collect::<Vec<_>>() {
             self.queue_looks_different();

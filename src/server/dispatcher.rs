@@ -517,7 +517,8 @@ impl Dispatcher {
     async fn settle(&mut self, deliveries: &mut mpsc::Receiver<Delivery>, stop: &watch::Receiver<bool>) {
         self.announce_queue_if_due();
         let Pending { batch, after } = std::mem::take(&mut self.pending);
-        if batch.needs_acknowledgement() {
+        // What people saw a script print is there after a crash, too.
+        if batch.needs_acknowledgement() || !batch.output.is_empty() {
             if !self.commit(batch, deliveries, stop).await {
                 return;
             }

@@ -162,7 +162,17 @@ impl Server {
 
     /// A server with a configuration file.
     pub fn start_with(configuration: &str) -> Self {
+        Self::start_with_files(configuration, &[])
+    }
+
+    /// A server with a configuration file and other files beside it.
+    pub fn start_with_files(configuration: &str, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
         fs::write(folder.path().join("beamq.yaml"), configuration).unwrap();
         let (process, ready) = start_in(folder.path());
         Self { process, folder, ready }

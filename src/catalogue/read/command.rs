@@ -17,7 +17,7 @@ use crate::catalogue::{
     yaml::{Node, NodeValue},
 };
 
-pub(super) const COMMAND_KEYS: [&str; 13] = [
+pub(in crate::catalogue) const COMMAND_KEYS: [&str; 13] = [
     "summary",
     "description",
     "group",
@@ -53,8 +53,12 @@ impl Reader {
         self.command_name(name, key);
         self.broken.clear();
         let section = self.section(node, &format!("the command `{name}`"), &COMMAND_KEYS)?.named(key);
+        let errors = self.found.len();
         let parameters = section.get("parameters").map(|node| self.parameters(node)).unwrap_or_default();
-        let estimate = section.get("estimate").and_then(|node| self.estimate(node, &parameters));
+        // Nothing is to be concluded from parameters that could not be read at all.
+        let unread = parameters.is_empty() && self.found.len() > errors;
+        let estimate =
+            section.get("estimate").filter(|_| !unread).and_then(|node| self.estimate(node, &parameters));
         let own_group = section.get("group").and_then(|node| self.line(node, "group"));
         let spec = CommandSpec {
             summary: self.summary(&section, node)?,
@@ -70,6 +74,7 @@ impl Reader {
             deprecated: section.get("deprecated").and_then(|node| self.deprecated(node)),
             examples: section
                 .get("examples")
+                .filter(|_| !unread)
                 .map(|node| self.examples(node, &parameters))
                 .unwrap_or_default(),
             parameters,

@@ -14,6 +14,8 @@ use super::{
 };
 use crate::protocol::view::Severity;
 use section::Section;
+#[cfg(test)]
+pub(super) use {command::COMMAND_KEYS, parameter::PARAMETER_KEYS, parameter::VALUE_KEYS};
 
 /// More mistakes than this in one file have one cause.
 const MOST_DIAGNOSTICS: usize = 100;
@@ -59,7 +61,7 @@ struct Reader {
     broken: Vec<String>,
 }
 
-const FILE_KEYS: [&str; 3] = ["catalogue", "group", "commands"];
+pub(super) const FILE_KEYS: [&str; 3] = ["catalogue", "group", "commands"];
 
 impl Reader {
     fn file(&mut self, root: &Node) -> Vec<ReadCommand> {

@@ -9,9 +9,9 @@ use crate::catalogue::{
     yaml::{Node, NodeValue},
 };
 
-pub(super) const VALUE_KEYS: [&str; 8] =
+pub(in crate::catalogue) const VALUE_KEYS: [&str; 8] =
     ["type", "unit", "minimum", "maximum", "step", "choices", "pattern", "items"];
-pub(super) const PARAMETER_KEYS: [&str; 12] = [
+pub(in crate::catalogue) const PARAMETER_KEYS: [&str; 12] = [
     "type",
     "unit",
     "minimum",
@@ -291,6 +291,12 @@ impl Reader {
         self.check_number_trap(node)?;
         let value = node.to_json();
         let Some(complaint) = values::complaint(spec, &value) else { return Some(value) };
+        if spec.value.kind == ParameterType::String && (value.is_number() || value.is_boolean()) {
+            let written = self.written(node).to_owned();
+            let message = format!("the default is a text, and YAML reads `{written}` as {}", node.kind());
+            self.error(&node.at, "yaml_trap", message).help(format!("put it in quotes: \"{written}\""));
+            return None;
+        }
         let written: String = self.written(node).chars().take(60).collect();
         let trap = spec.value.kind == ParameterType::Boolean
             && matches!(written.to_lowercase().as_str(), "on" | "off" | "yes" | "no" | "y" | "n");

@@ -87,11 +87,9 @@ impl Reader {
         example: &str,
     ) -> Option<Vec<(&'n str, &'n Node, &'n Node)>> {
         let NodeValue::Mapping(entries) = &node.value else {
-            let found = self.error(
-                &node.at,
-                "wrong_type",
-                format!("`{what}` is a mapping, and this is {}", node.kind()),
-            );
+            let name = if what.contains(' ') { what.to_owned() } else { format!("`{what}`") };
+            let message = format!("{name} is a mapping, and this is {}", node.kind());
+            let found = self.error(&node.at, "wrong_type", message);
             found.help(match &node.value {
                 NodeValue::List(_) => format!("write {example}, without a dash"),
                 _ => format!("write {example}"),
@@ -253,7 +251,7 @@ impl Reader {
         let digits = written.trim_start_matches(['+', '-']);
         let leading_zero = digits.len() > 1
             && digits.starts_with('0')
-            && digits.bytes().nth(1).is_some_and(|byte| byte.is_ascii_digit());
+            && digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
         if leading_zero {
             let plain = digits.trim_start_matches('0');
             let plain = if plain.is_empty() || plain.starts_with('.') {

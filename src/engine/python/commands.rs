@@ -4,7 +4,9 @@ use beamq_machines::{CommandError, CommandInProgress};
 use serde_json::{Map, Value};
 
 /// A worker that is sound lists no more errors than this.
-const MOST_ERRORS: usize = 200;
+const MOST_ERRORS: usize = 100;
+/// Nor does it tell arguments of more bytes than this.
+const LONGEST_ARGUMENTS: usize = 100_000;
 
 /// The calls of a job, as they were told.
 #[derive(Debug, Default)]
@@ -18,7 +20,7 @@ impl Calls {
     /// A call began.
     pub(super) fn began(&mut self, name: String, arguments: Map<String, Value>) {
         if self.running.len() < MOST_ERRORS {
-            self.running.push(CommandInProgress { name, arguments });
+            self.running.push(CommandInProgress { name, arguments: bounded(arguments) });
         }
     }
 
@@ -29,7 +31,7 @@ impl Calls {
             self.running.remove(position);
         }
         if !ended.message.is_empty() && self.errors.len() < MOST_ERRORS {
-            self.errors.push(ended);
+            self.errors.push(CommandError { arguments: bounded(ended.arguments), ..ended });
         }
     }
 
@@ -37,6 +39,12 @@ impl Calls {
     pub(super) fn into_last(mut self) -> (Option<CommandInProgress>, Vec<CommandError>) {
         (self.running.pop(), self.errors)
     }
+}
+
+/// The arguments, unless they are more than anybody reads.
+fn bounded(arguments: Map<String, Value>) -> Map<String, Value> {
+    let size = serde_json::to_string(&arguments).map_or(0, |text| text.len());
+    if size > LONGEST_ARGUMENTS { Map::new() } else { arguments }
 }
 
 #[cfg(test)]

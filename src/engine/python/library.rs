@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const FILES: [(&str, &str); 18] = [
+const FILES: [(&str, &str); 19] = [
     ("worker.py", include_str!("lib/worker.py")),
     ("nicos.py", include_str!("lib/nicos.py")),
     ("beamq/__init__.py", include_str!("lib/beamq/__init__.py")),
@@ -21,6 +21,7 @@ const FILES: [(&str, &str); 18] = [
     ("beamq_worker/failures.py", include_str!("lib/beamq_worker/failures.py")),
     ("beamq_worker/hints.py", include_str!("lib/beamq_worker/hints.py")),
     ("beamq_worker/progress.py", include_str!("lib/beamq_worker/progress.py")),
+    ("beamq_worker/questions.py", include_str!("lib/beamq_worker/questions.py")),
     ("beamq_worker/script.py", include_str!("lib/beamq_worker/script.py")),
     ("beamq_worker/steering.py", include_str!("lib/beamq_worker/steering.py")),
     ("beamq_worker/swallowed.py", include_str!("lib/beamq_worker/swallowed.py")),

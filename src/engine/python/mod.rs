@@ -18,6 +18,7 @@ mod ending;
 mod interpreter;
 mod job;
 mod library;
+mod lines;
 mod output;
 mod process;
 mod registry;
@@ -31,6 +32,15 @@ use super::{EngineEvent, EngineLink, EngineState, PythonSettings};
 
 /// How many events wait for the server before a script that floods its output has to wait.
 const WAITING_EVENTS: usize = 256;
+
+/// Writes the Python files of the engine, with the module `beamq`, into `lib/` of a folder.
+///
+/// # Errors
+///
+/// When a file cannot be written.
+pub fn install_library(folder: &std::path::Path) -> std::io::Result<()> {
+    library::install(folder).map(drop)
+}
 
 /// Starts the engine's task. It ends on [`super::EngineCall::Shutdown`] or when the link is dropped, and
 /// everything that it started ends with it.

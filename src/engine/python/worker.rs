@@ -114,6 +114,11 @@ impl Launcher {
             .env_remove("PYTHONIOENCODING")
             .env_remove("PYTHONSAFEPATH")
             .env_remove("PYTHONINSPECT");
+        // What `beamq.commands` reads. Without one it says so.
+        let catalogue = self.settings.work_dir.join("catalogue.json");
+        if catalogue.is_file() {
+            command.env("BEAMQ_CATALOGUE", catalogue);
+        }
         command
     }
 }

@@ -68,6 +68,22 @@ async fn threads_that_outlive_the_script_end_with_it_when_asked() {
 }
 
 #[tokio::test]
+async fn what_goes_on_after_the_end_of_the_script_ends_too() {
+    for source in [
+        "import atexit, time\natexit.register(time.sleep, 1e6)\nprint('up')\n",
+        "import atexit\ndef spin():\n    while True: pass\natexit.register(spin)\nprint('up')\n",
+        "class Last:\n    def __del__(self):\n        while True: pass\nlast = Last()\nprint('up')\n",
+        "import threading, time\ndef spin():\n    while True:\n        try: time.sleep(1)\n        except BaseException: pass\nfor _ in range(3): threading.Thread(target=spin).start()\nprint('up')\n",
+    ] {
+        let mut engine = Engine::start();
+        engine.submit(source);
+        engine.until_printed("up").await;
+        let stages = engine.abort_with_grace(GRACE).await;
+        assert!(stages.len() <= 2, "{stages:?} for {source}");
+    }
+}
+
+#[tokio::test]
 async fn loops_that_swallow_everything_end() {
     for source in [
         "def stay():\n    while True:\n        try:\n            while True: pass\n        except: pass",

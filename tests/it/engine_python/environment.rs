@@ -81,6 +81,30 @@ async fn a_failing_preload_or_startup_blocks_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_virtual_environment_is_an_interpreter() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new(super::fixture::interpreter())
+        .args(["-m", "venv", "--without-pip"])
+        .arg(folder.path())
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let packages = std::fs::read_dir(folder.path().join("lib")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(packages.join("site-packages/only_here.py"), "ANSWER = 42\n").unwrap();
+    let python = folder.path().join("bin/python");
+    let mut engine = Engine::with(|settings| settings.interpreter = python);
+    let told = engine.run("import sys, only_here\nprint(sys.prefix, only_here.ANSWER)\n").await;
+    assert_eq!(told.stdout(), [format!("{} 42", folder.path().display())]);
+}
+
+#[tokio::test]
+async fn memory_that_leaves_no_room_is_refused_with_its_key() {
+    let mut engine = Engine::with(|settings| settings.memory = Some(1 << 20));
+    let why = engine.until_state(EngineState::Unavailable).await.unwrap();
+    assert!(why.contains("engine.python.memory") && why.contains("MiB already"), "{why}");
+}
+
+#[tokio::test]
 async fn children_and_forks_of_a_script_do_not_speak_for_it() {
     let mut engine = Engine::start();
     let told = engine
@@ -113,4 +137,11 @@ async fn exceptions_in_threads_are_seen_and_daemon_threads_do_not_keep_a_job() {
         .await;
     assert_eq!(told.end().ending, Ending::Completed);
     assert!(told.end().report.output_tail.iter().any(|line| line.contains("ZeroDivisionError")));
+    let errors = &told.end().command_errors;
+    assert_eq!(errors.len(), 1, "it is counted, so that the job is no plain success: {errors:?}");
+    assert!(errors[0].command.starts_with("thread Thread-"), "{errors:?}");
+    assert_eq!(
+        (errors[0].message.as_str(), errors[0].line),
+        ("ZeroDivisionError: division by zero", Some(2))
+    );
 }

@@ -37,6 +37,49 @@ async fn an_exception_is_reported_with_the_users_frames_alone() {
 }
 
 #[tokio::test]
+async fn an_error_in_finally_names_the_one_it_came_after() {
+    let report = report_on(
+        "def measure():\n    try:\n        raise ValueError('no beam')\n    finally:\n        {}['shutter']\n\nmeasure()\n",
+    )
+    .await;
+    assert_eq!((report.error_type.as_str(), report.line), ("KeyError", Some(5)));
+    assert_eq!(report.causes, ["ValueError: no beam"]);
+
+    // A long chain is bounded, and one that goes in a circle ends.
+    let report = report_on(
+        "error = None\nfor n in range(100):\n    new = ValueError(n)\n    new.__cause__ = error\n    error = new\nraise error\n",
+    )
+    .await;
+    assert_eq!((report.message.as_str(), report.causes.len()), ("99", 10));
+    let report =
+        report_on("a, b = ValueError('a'), ValueError('b')\na.__cause__, b.__cause__ = b, a\nraise a\n")
+            .await;
+    assert_eq!(report.causes, ["ValueError: b"]);
+}
+
+#[tokio::test]
+async fn a_report_is_made_also_when_the_script_has_left_nothing_to_make_it_with() {
+    for (source, kind) in [
+        (
+            "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\nfiles = []\nwhile True: files.append(open('/dev/null'))\n",
+            "OSError",
+        ),
+        ("import sys\nsys.modules['traceback'] = sys.modules['ast'] = None\n1 / 0\n", "ZeroDivisionError"),
+        ("import sys\nsys.path[:] = []\nsys.meta_path[:] = []\n1 / 0\n", "ZeroDivisionError"),
+        ("import sys\nsys.setrecursionlimit(60)\ndef f(): f()\nf()\n", "RecursionError"),
+        ("import sys\nsys.stdout = sys.stderr = None\n1 / 0\n", "ZeroDivisionError"),
+        ("import sys\nsys.stderr.close()\nsys.stdout.close()\n1 / 0\n", "ZeroDivisionError"),
+        (
+            "import sys\ndef hook(*_): raise SystemExit(9)\nsys.excepthook = hook\n1 / 0\n",
+            "ZeroDivisionError",
+        ),
+    ] {
+        let report = report_on(source).await;
+        assert_eq!(report.error_type, kind, "{source}: {report:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_syntax_error_has_line_column_and_text_and_never_starts() {
     let mut engine = Engine::start();
     let told = engine.run("x = 1\nfor i in range(3)\n    print(i)\n").await;

@@ -8,4 +8,5 @@ mod lifecycle;
 mod output;
 mod pause;
 mod questions;
+mod served;
 mod steps;

@@ -17,7 +17,13 @@ def refuse(reason):
 if sys.version_info[:2] < OLDEST:
     refuse("Python %d.%d is too old, 3.9 or newer is needed" % tuple(sys.version_info[:2]))
 
+# Every worker imports the same files: they are compiled once, even where scripts are not to leave compiled
+# files behind.
+scripts_write_none = sys.dont_write_bytecode
+sys.dont_write_bytecode = False
 import beamq_worker  # noqa: E402
+
+sys.dont_write_bytecode = scripts_write_none
 
 if __name__ == "__main__":
     beamq_worker.main()

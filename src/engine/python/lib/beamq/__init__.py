@@ -126,7 +126,7 @@ def checkpoint(name: str, **values: Any) -> None:
 
 def sleep(seconds: float) -> None:
     """Wait. Can be paused and skipped; time spent paused does not count."""
-    if seconds < 0:
+    if not seconds >= 0:  # Also for what is no number.
         raise ValueError("sleep length must be non-negative")
     if _server is None or not _server.sleep(seconds):
         _time.sleep(seconds)

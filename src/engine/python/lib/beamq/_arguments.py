@@ -230,7 +230,9 @@ def number(value: Any) -> str:
 
 def shown(value: Any) -> str:
     """A value as people read it, cut to what a line can show."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if value is None or isinstance(value, bool):
+        text = str(value)
+    elif isinstance(value, (int, float)):
         text = number(value)
     else:
         try:
@@ -249,13 +251,18 @@ def _shown_by_itself(value: Any) -> str:
 
 def nearest(name: str, names: Iterable[str]) -> Optional[str]:
     """The known name that was probably meant; parts in another order (`temperature_set`) count."""
-    by_form: Dict[str, str] = {}
-    for known in names:
-        by_form.setdefault(known.lower(), known)
-        by_form.setdefault("_".join(sorted(known.lower().split("_"))), known)
     given = str(name)[:64].lower()
-    for form in (given, "_".join(sorted(given.split("_")))):
-        found = difflib.get_close_matches(form, by_form, 1, 0.7)
-        if found:
-            return by_form[found[0]]
-    return None
+    best, best_ratio = None, 0.7
+    for known in names:
+        ratio = max(
+            difflib.SequenceMatcher(None, one, other).ratio()
+            for one, other in ((given, known.lower()), (sorted_parts(given), sorted_parts(known.lower())))
+        )
+        if ratio > best_ratio:
+            best, best_ratio = known, ratio
+    return best
+
+
+def sorted_parts(name: str) -> str:
+    """`set_temperature` and `temperature_set` alike as `set_temperature`."""
+    return "_".join(sorted(name.split("_")))

@@ -87,6 +87,10 @@ class _Call:
 
     def __call__(self, given: Any, named: Dict[str, Any]) -> Any:
         arguments = self._checked(given, named)
+        if self.spec.get("deprecated"):
+            import warnings
+
+            warnings.warn("%s is deprecated: %s" % (self.name, self.spec["deprecated"]), DeprecationWarning, 3)
         implementation = self._implementation
         if implementation is None:
             implementation = self._implementation = self._find()
@@ -188,6 +192,8 @@ def _documentation(spec: Dict[str, Any], parameters: Dict[str, Any]) -> str:
             usual = " Optional."
         about = (parameter.get("description") or "").strip()
         lines.append("    %s: %s%s%s" % (key, _arguments.allowed(parameter), ". " + about if about else ".", usual))
+    if spec.get("deprecated"):
+        parts.append("Deprecated: %s" % spec["deprecated"])
     if lines:
         parts.append("Parameters:\n" + "\n".join(lines))
     return "\n\n".join(part for part in parts if part)

@@ -43,8 +43,8 @@ def main():
     if sys.version_info >= (3, 12):
         # It is about the watching thread, which a child can do without; the script has no part in it.
         warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
-    builtins.input = steering.ask_line
-    sys.stdin = Questions(steering)
+    builtins.input = steering.questions.ask_line
+    sys.stdin = StandardInput(steering.questions.ask_line)
     progress = Progress(channel)
     if steering.job["black_box"]:
         time.sleep = time.sleep.__wrapped__
@@ -66,7 +66,10 @@ def next_message(channel, handle=None):
 def prepare_for_the_worst():
     """Import what only some scripts need: cells and reports on errors. Workers that are taken at once
     save the time, and import these when it comes to that."""
+    scripts_write_none, sys.dont_write_bytecode = sys.dont_write_bytecode, False
     from . import cells, failures  # noqa: F401
+
+    sys.dont_write_bytecode = scripts_write_none
 
 
 def show_crashes():
@@ -168,19 +171,19 @@ def forget(channel, steering):
     beamq._server = None
 
 
-class Questions:
+class StandardInput:
     """Standard input of a script: every line read from it is a question to the clients."""
 
     encoding = "utf-8"
     errors = "strict"
     closed = False
 
-    def __init__(self, steering):
-        self._steering = steering
+    def __init__(self, ask_line):
+        self._ask_line = ask_line
 
     def readline(self, _limit=-1):
         """Ask for a line."""
-        return self._steering.ask_line() + "\n"
+        return self._ask_line() + "\n"
 
     def __iter__(self):
         return self

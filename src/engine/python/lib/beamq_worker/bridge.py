@@ -102,7 +102,7 @@ class Bridge:
         return True
 
     def ask(self, text, default, choices, timeout):
-        return self._steering.ask(safe_text(text), choices, default, timeout)
+        return self._steering.questions.ask(safe_text(text), choices, default, timeout)
 
     def poll(self, level):
         self._steering.poll(level)

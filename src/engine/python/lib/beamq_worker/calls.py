@@ -8,9 +8,7 @@ from _thread import get_ident
 
 import beamq
 
-from . import swallowed
 from .channel import MAIN_THREAD, cut, plain, safe_text
-from .failures import message_of, name_of
 
 # What is told of a call is for people: no argument is worth more characters than this.
 LONGEST_ARGUMENT = 500
@@ -19,6 +17,8 @@ LONGEST_MESSAGE = 2_000
 # A script that fails in a loop need not list every time.
 MOST_ERRORS = 100
 RECENT = 4
+# The characters that all of them may take together: they travel in one message.
+ROOM = 200_000
 
 
 class Call:
@@ -45,6 +45,9 @@ class Calls:
         # The last errors themselves, to be recognised; not all, because each keeps its frames alive.
         self._recent = []
         self._spies = {}
+        # What ended the script from outside (an abort, an exit), and the call that it ended.
+        self._broken = None
+        self._room = ROOM
 
     # A call from a script.
 
@@ -78,7 +81,8 @@ class Calls:
             raise
         except BaseException as error:
             # The end of the job rather than an error of the command.
-            outcome = name_of(error)
+            if self._broken is None or self._broken[0] is not error:
+                self._broken = error, call
             raise
         finally:
             if failure is not None:
@@ -99,6 +103,8 @@ class Calls:
         sees them. None for any other function."""
         if getattr(implementation, "__wrapped__", None) is None:
             return None
+        from . import swallowed
+
         try:
             if implementation not in self._spies:
                 self._spies[implementation] = swallowed.spy_on(implementation)
@@ -111,7 +117,7 @@ class Calls:
     def report_error(self, exception, command, arguments):
         """An error that a library has handled by printing it."""
         running = self._running[-1] if self._running else None
-        line = self._steering.script_line(sys._getframe(1)) if get_ident() == MAIN_THREAD else None
+        line = self._line_of(exception)
         if command is None:
             command = running.name if running else "unknown"
             arguments = arguments or (running.arguments if running else {})
@@ -122,17 +128,28 @@ class Calls:
             "command", name=safe_text(command), arguments=arguments, line=line, duration_s=0.0, error=message
         )
 
+    def _line_of(self, exception):
+        """The line of the script that an error comes from, or that runs while it is reported."""
+        from .failures import script_line
+
+        line = script_line(getattr(exception, "__traceback__", None), self._steering.script_file)
+        if line is None and get_ident() == MAIN_THREAD:
+            line = self._steering.script_line(sys._getframe(1))
+        return line
+
     def _note(self, command, arguments, line, message, error):
-        if any(error is known for known in self._recent):
+        if isinstance(error, BaseException) and any(error is known for known, _ in self._recent):
             return  # A command that is made of others: the inner one has it.
-        self._recent = [error] + self._recent[: RECENT - 1]
-        if len(self._errors) >= MOST_ERRORS:
-            self._more_errors += 1
-            return
         entry = {"command": command, "arguments": arguments, "message": message}
         if line is not None:
             entry["line"] = line
-        self._errors.append((entry, id(error)))
+        self._recent = [(error, entry)] + self._recent[: RECENT - 1]
+        size = len(json.dumps(entry))
+        if len(self._errors) >= MOST_ERRORS or size > self._room:
+            self._more_errors += 1
+            return
+        self._room -= size
+        self._errors.append(entry)
 
     # What is shown, and what is reported at the end.
 
@@ -149,27 +166,26 @@ class Calls:
 
     def in_progress(self, error):
         """The command that failed with the error that ended the script, or None."""
-        found = self._chain_of(error)
-        for entry, identity in reversed(self._errors):
-            if identity in found:
-                return {"name": entry["command"], "arguments": entry["arguments"]}
-        return None
+        if self._broken is not None and self._broken[0] is error:
+            call = self._broken[1]
+            return {"name": call.name, "arguments": call.arguments}
+        led_to_it = self._led_to(error)
+        return {"name": led_to_it[0]["command"], "arguments": led_to_it[0]["arguments"]} if led_to_it else None
 
     def errors(self, error):
         """The errors that the script went on after, when this one (or none) ended it."""
-        found = self._chain_of(error)
-        listed = [entry for entry, identity in self._errors if identity not in found]
+        led_to_it = self._led_to(error)
+        listed = [entry for entry in self._errors if not any(entry is known for known in led_to_it)]
         if self._more_errors:
             listed.append({"command": "…", "message": "%d more errors are not listed" % self._more_errors})
         return listed
 
-    def _chain_of(self, error):
-        """The identities of an error and of those that led to it, as far as commands raised them."""
-        found, seen = set(), set()
+    def _led_to(self, error):
+        """The entries of an error and of those that led to it, the last first."""
+        found, seen = [], set()
         while error is not None and id(error) not in seen:
             seen.add(id(error))
-            if any(error is known for known in self._recent):
-                found.add(id(error))
+            found += [entry for known, entry in self._recent if known is error]
             error = error.__cause__ or error.__context__
         return found
 
@@ -184,5 +200,7 @@ def short(value):
 def describe(error):
     """An error in one text: its type and its message."""
     if isinstance(error, BaseException):
+        from .failures import message_of, name_of
+
         return cut("%s: %s" % (name_of(error), message_of(error)), LONGEST_MESSAGE)
     return cut(safe_text(error), LONGEST_MESSAGE)

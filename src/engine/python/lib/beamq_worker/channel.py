@@ -120,6 +120,9 @@ class Channel:
     def forget(self):
         """In a forked child: the channel belongs to the parent alone."""
         self.ended = self._mute = True
+        # The watching thread, which does not exist in the child, may have held them at the fork.
+        self._receiving = allocate_lock()
+        self._sending = allocate_lock()
         try:
             os.close(self.fd)
         except OSError:

@@ -21,6 +21,11 @@ MOST_CAUSES = 10
 
 def show(error):
     """Print the error the way Python prints an uncaught one, without the frames of the worker."""
+    if isinstance(error, SystemExit):
+        message = exit_code(error)[1]
+        if message is not None and sys.stderr is not None:
+            print(message, file=sys.stderr)
+        return
     error.__traceback__ = without_worker(error.__traceback__)
     if sys.excepthook is not sys.__excepthook__:
         try:
@@ -65,8 +70,9 @@ def report_of_compilation(error, source):
     return with_hint(report, error, source)
 
 
-def report_of_exit(error, script_file, code, message):
+def report_of_exit(error, script_file):
     """The report on a script that ended itself with an exit code other than 0."""
+    code, message = exit_code(error)
     report = begin_report(error, "run")
     report["message"] = message or "the script ended itself with exit code %d" % code
     report["exit_code"] = code

@@ -94,7 +94,7 @@ class Progress:
 
 def remaining(wait):
     """What a wait still waits for, with its unit; whole seconds, so that it is not news all the time."""
-    if wait.deadline is None or wait.seconds < SHORTEST_SHOWN_WAIT:
+    if wait.deadline is None or not SHORTEST_SHOWN_WAIT <= wait.seconds < float("inf"):
         return None
     left = max(0.0, wait.deadline - time.monotonic())
     return "%d of %d s" % (round(left), round(wait.seconds))

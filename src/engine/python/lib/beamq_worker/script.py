@@ -4,10 +4,12 @@ import builtins
 import linecache
 import os
 import sys
+import threading
 
 import beamq
 
 from .bridge import Bridge
+from .channel import cut, safe_text
 
 # How many remarks on the markers of a script are worth reading.
 MOST_NOTES = 20
@@ -17,6 +19,29 @@ def file_name(name):
     """The script's file name in tracebacks, made of the job's name."""
     name = "".join("_" if c < " " or c in "/\\<>" else c for c in name).strip() or "script"
     return name if name.endswith(".py") else name + ".py"
+
+
+def bare_report(error):
+    """A report that needs nothing but the error."""
+    report = {"type": type(error).__name__, "message": "", "phase": "run", "traceback": []}
+    try:
+        report["message"] = cut(safe_text(error), 1_000)
+    except BaseException:  # The type alone is better than nothing.
+        pass
+    return report
+
+
+def note_errors_of_threads(bridge):
+    """An exception that ends a thread is printed and the script goes on: have it counted as well."""
+    show = threading.excepthook
+
+    def hook(arguments):
+        show(arguments)
+        if arguments.exc_value is not None and not isinstance(arguments.exc_value, (SystemExit, beamq.Abort)):
+            name = getattr(arguments.thread, "name", "unknown")
+            bridge.report_error(arguments.exc_value, "thread %s" % name, {})
+
+    threading.excepthook = hook
 
 
 class Script:
@@ -32,6 +57,8 @@ class Script:
         self._job = job
         self._cells = []
         self._bridge = None
+        # Without a descriptor nothing can be imported, and a script may have used up all of them.
+        self._reserve = os.open(os.devnull, os.O_RDONLY)
 
     def run(self):
         """Run the script to its end and tell the server how it went. Returns the exit status for the
@@ -40,10 +67,7 @@ class Script:
         try:
             code = self._compile()
         except BaseException as error:  # Whatever the compiler raises is about the script.
-            from . import failures
-
-            failures.show(error)
-            return self._finish(failures.report_of_compilation(error, self._source))
+            return self._finish(self._show_and_report(error, "report_of_compilation", self._source))
         namespace = self._prepare()
         self._channel.send("started")
         failure = None
@@ -94,6 +118,7 @@ class Script:
             tags=tuple(self._job["tags"]),
             group=self._job["group"],
         )
+        note_errors_of_threads(bridge)
         if self._cells:
             from .cells import CALL
 
@@ -104,16 +129,28 @@ class Script:
         """Show what went wrong as Python would, and report it."""
         if error is None:
             return self._finish(None)
-        from . import failures
-
         if isinstance(error, SystemExit):
-            code, message = failures.exit_code(error)
-            if message is not None:
-                print(message, file=sys.stderr)
-            report = None if code == 0 else failures.report_of_exit(error, self._file, code, message)
-            return self._finish(report, code, error)
-        failures.show(error)
-        return self._finish(failures.report_of_error(error, self._file, self._source), error=error)
+            if error.code is None or (isinstance(error.code, int) and error.code & 0xFF == 0):
+                return self._finish(None, error=error)
+            report = self._show_and_report(error, "report_of_exit", self._file)
+            return self._finish(report, report.get("exit_code", 1), error)
+        report = self._show_and_report(error, "report_of_error", self._file, self._source)
+        return self._finish(report, error=error)
+
+    def _show_and_report(self, error, make, *details):
+        """Print what went wrong and make the report on it. A script can have left Python in a state in
+        which hardly anything works; then the report is bare."""
+        try:
+            os.close(self._reserve)
+        except OSError:
+            pass  # The script has closed everything.
+        try:
+            from . import failures
+
+            failures.show(error)
+            return getattr(failures, make)(error, *details)
+        except BaseException:  # Everything is better than losing the script's own error.
+            return bare_report(error)
 
     def _finish(self, report, status=None, error=None):
         if status is None:

@@ -21,7 +21,8 @@ from opcode import opmap
 
 import beamq
 
-from .channel import MAIN_THREAD, cut, plain, safe_text
+from .channel import MAIN_THREAD
+from .questions import Questions
 
 SIGNAL = signal.SIGURG
 JUMPS_BACK = frozenset(
@@ -67,18 +68,6 @@ class Wait:
         self.skip = False
 
 
-class Question:
-    """A question on its way to the clients and back."""
-
-    def __init__(self, number):
-        self.number = number
-        self.settled = allocate_lock()
-        self.settled.acquire()
-        self.answered = False
-        self.timed_out = False
-        self.value = None
-
-
 def waits_for_threads(frame):
     """Whether the main thread is at its end and waits for the threads that the script has started."""
     while frame is not None:
@@ -110,9 +99,7 @@ class Steering:
         self._tracing = False
         self._traced_frames = []
         self._script_tracer = None
-        self._question = None
-        self._questions = 0
-        self._asking = allocate_lock()
+        self.questions = Questions(self)
         self._wakeup = allocate_lock()
         self._wakeup.acquire()
 
@@ -138,7 +125,7 @@ class Steering:
         elif do == "abort":
             self.abort = True
         elif do == "answer":
-            self._take_answer(message)
+            self.questions.take_answer(message)
         self._wake()
 
     def _ask_to_skip(self):
@@ -149,14 +136,6 @@ class Steering:
             self._skip_poll_until = time.monotonic() + POLL_COUNTS_FOR
         else:
             self.channel.send("skipped", what=None)
-
-    def _take_answer(self, message):
-        question = self._question
-        if question is not None and question.number == message["question"] and not question.answered:
-            question.timed_out = message["timed_out"]
-            question.value = message["value"]
-            question.answered = True
-            question.settled.release()
 
     def tick(self):
         """Called every now and then by the watching thread."""
@@ -236,7 +215,7 @@ class Steering:
         self._abort_raised = True
         raise beamq.Abort("the job was aborted")
 
-    def _check_abort(self):
+    def check_abort(self):
         if self.abort and self._abort_is_due():
             self._raise_abort()
 
@@ -286,7 +265,7 @@ class Steering:
             self._trace_off()
             self.channel.send("paused", line=line)
             while not self._go_on:
-                self._check_abort()
+                self.check_abort()
                 self._wakeup.acquire(True, LONGEST_SLICE)
         finally:
             self._paused = False
@@ -311,7 +290,7 @@ class Steering:
     def point(self, levels=("line", "point", "now")):
         """An explicit pause point."""
         if self.steers_here():
-            self._check_abort()
+            self.check_abort()
             if self._pause in levels:
                 self._pause_here(self.script_line(sys._getframe(1)))
 
@@ -349,25 +328,47 @@ class Steering:
     def sleep(self, seconds, name="beamq.sleep", skippable=True):
         """A wait of known length that can be paused, skipped and aborted. Time spent paused does not
         count. Returns False when it was skipped."""
-        wait = Wait("%s(%g)" % (name, seconds), seconds, skippable)
-        outer, self.wait = self.wait, wait
+        wait, outer = self.begin_wait("%s(%g)" % (name, seconds), skippable, seconds)
         try:
             while True:
-                self._check_abort()
-                if self._pause == "now":
-                    wait.deadline += self._pause_here(self.script_line(sys._getframe(1)))
+                self.check_abort()
+                wait.deadline += self.pause_in_wait()
                 if wait.skip:
-                    wait.skip = False
-                    self.channel.send("skipped", what=wait.name)
+                    self.tell_skipped(wait)
                     return False
                 left = wait.deadline - time.monotonic()
                 if left <= 0:
                     return True
-                self._wakeup.acquire(True, min(left, LONGEST_SLICE))
+                self.rest(left)
         finally:
-            self.wait = outer
-            if wait.skip:  # It ended by itself just as the skip came.
-                self.channel.send("skipped", what=None)
+            self.end_wait(wait, outer)
+
+    def begin_wait(self, name, skippable, seconds=None):
+        """A wait of the main thread begins. Returns it, and the one around it for `end_wait`."""
+        wait = Wait(name, seconds, skippable)
+        outer, self.wait = self.wait, wait
+        return wait, outer
+
+    def pause_in_wait(self):
+        """Within a wait: hold if a pause `now` was asked for. Returns how long that took."""
+        if self._pause != "now":
+            return 0.0
+        return self._pause_here(self.script_line(sys._getframe(1)))
+
+    def rest(self, seconds):
+        """Within a wait: do nothing until something is asked, at most this long."""
+        self._wakeup.acquire(True, min(seconds, LONGEST_SLICE))
+
+    def tell_skipped(self, wait):
+        """A wait ends because it was skipped."""
+        wait.skip = False
+        self.channel.send("skipped", what=wait.name)
+
+    def end_wait(self, wait, outer):
+        """A wait is over; the one around it, if any, is what the script is in."""
+        self.wait = outer
+        if wait.skip:  # It ended by itself just as the skip came.
+            self.channel.send("skipped", what=None)
 
     def time_sleep(self, seconds):
         """What `time.sleep` is replaced by: the same, but a pause `now`, a skip and an abort act in it."""
@@ -386,69 +387,6 @@ class Steering:
         by_script = caller is not None and caller.f_code.co_filename == self.script_file
         self.sleep(length, "time.sleep", skippable=by_script)
         return None
-
-    # Questions.
-
-    def ask(self, text, choices=None, default=..., timeout=None):
-        """Ask the clients. Returns the answer; raises TimeoutError when nobody answers in time and
-        there is no default."""
-        self.point()
-        with self._asking:
-            self._questions += 1
-            question = self._question = Question(self._questions)
-            fields = {"number": question.number, "text": cut(text, 10_000)}
-            if choices is not None:
-                fields["choices"] = plain(list(choices))
-            if default is not ...:
-                fields["default"] = plain(default)
-                fields["has_default"] = True
-            if timeout is not None:
-                fields["timeout_s"] = max(0.0, float(timeout))
-            try:
-                skipped = self._await_answer(question, fields)
-            finally:
-                self._question = None
-        if skipped:
-            return default
-        if question.timed_out:
-            raise TimeoutError("nobody answered the question %r in time" % cut(text, 200))
-        if default is not ... and question.value == fields["default"]:
-            return default
-        return question.value
-
-    def _await_answer(self, question, fields):
-        """Ask and wait for the answer. Returns whether the question was skipped."""
-        if not self.steers_here():
-            self.channel.send("asked", **fields)
-            while not question.answered:
-                question.settled.acquire(True, LONGEST_SLICE)
-                if get_ident() == MAIN_THREAD:
-                    self._check_abort()
-            return False
-        wait = Wait("question: " + cut(fields["text"], 200), skippable="has_default" in fields)
-        outer, self.wait = self.wait, wait
-        try:
-            self.channel.send("asked", **fields)
-            while not question.answered:
-                self._check_abort()
-                if self._pause == "now":
-                    self._pause_here(self.script_line(sys._getframe(1)))
-                elif wait.skip:
-                    wait.skip = False
-                    self.channel.send("skipped", what=wait.name)
-                    return True
-                else:
-                    self._wakeup.acquire(True, LONGEST_SLICE)
-            return False
-        finally:
-            self.wait = outer
-            if wait.skip:
-                self.channel.send("skipped", what=None)
-
-    def ask_line(self, prompt=""):
-        """What `input` is replaced by."""
-        answer = self.ask(safe_text(prompt) or "The script waits for a line of input")
-        return answer if isinstance(answer, str) else safe_text(answer)
 
     # The life of the script.
 

@@ -41,7 +41,10 @@ class Watching:
                 end_with_the_server()
             if self._channel.pump(self._steering.handle):
                 self._steering.poke()
-            self._look()
+            try:
+                self._look()
+            except Exception:  # What a script has broken must not end the watching, nor an abort with it.
+                pass
 
     def _look(self):
         self._steering.tick()
