@@ -57,6 +57,8 @@ pub(super) enum LineError {
     LoginTimedOut,
     #[error("the broker closed the connection")]
     Closed,
+    #[error("messages are taken together again, after some that broke the connection")]
+    CarefulNoMore,
     #[error("nothing was heard of the broker for {} s", .0.as_secs())]
     Silent(Duration),
     #[error("the connection broke: {0}")]

@@ -387,7 +387,7 @@ impl Transport {
         }
         self.drop_those_away_too_long();
         if line.mode == Mode::Careful && line.since.elapsed() > CAREFUL_FOR {
-            return Err(LineError::Closed);
+            return Err(LineError::CarefulNoMore);
         }
         Ok(())
     }
