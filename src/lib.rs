@@ -6,6 +6,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod dryrun;
 pub mod engine;
 pub mod journal;
 pub mod protocol;

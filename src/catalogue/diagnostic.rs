@@ -43,6 +43,15 @@ impl Source {
         self.text.get(*start..end).unwrap_or_default().trim_end_matches(['\n', '\r'])
     }
 
+    /// The byte at a line and a column, both from 1; the column counts characters.
+    #[must_use]
+    pub fn place_of(&self, line: u32, column: u32) -> usize {
+        let text = self.line(line);
+        let before = (column as usize).saturating_sub(1);
+        let within = text.char_indices().nth(before).map_or(text.len(), |(at, _)| at);
+        (self.start_of_line(line) + within).min(self.text.len())
+    }
+
     /// The byte at which a line begins.
     pub(super) fn start_of_line(&self, line: u32) -> usize {
         self.line_starts.get((line as usize).saturating_sub(1)).copied().unwrap_or(self.text.len())

@@ -1,8 +1,9 @@
-//! `beamq check`: are these catalogue files right?
+//! `beamq check`: are these catalogue files and scripts right?
 
 mod import;
+mod scripts;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -19,14 +20,14 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub(super) struct CheckArgs {
-    /// Catalogue files, and folders with such files [default: the folder `commands`]
+    /// Catalogue files, scripts, and folders with such files [default: the folder `commands`]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Import the implementations, in a process of their own, and compare them with the catalogue
     #[arg(long)]
     import: bool,
-    /// The interpreter that imports them
-    #[arg(long, value_name = "PROGRAM", default_value = "python3", requires = "import")]
+    /// The interpreter that imports them, and that has the final word on the syntax of scripts
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     python: PathBuf,
     /// How to print what was found; --json is the same as --format json
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -48,31 +49,34 @@ pub(super) async fn run(args: CheckArgs, globals: Globals) -> Result<(), Failure
     let format = if terminal.json { Format::Json } else { args.format };
     let paths = if args.paths.is_empty() { vec![PathBuf::from("commands")] } else { args.paths };
     let mut files = Vec::new();
-    let mut scripts = Vec::new();
+    let mut script_files = Vec::new();
     for path in &paths {
         if !path.exists() {
             return Err(Failure::new(Exit::Usage, format!("there is no file or folder {}", path.display()))
                 .hint("name the catalogue files, or the folder that they are in"));
         }
         if path.extension().is_some_and(|extension| extension == "py") {
-            scripts.extend(check_script(path)?);
+            script_files.push(path.clone());
         } else {
-            files.extend(folder::files_below(path));
+            let of_catalogue = folder::files_below(path);
+            // The Python beside a catalogue implements its commands, and is no script of theirs.
+            if path.is_dir() && of_catalogue.is_empty() {
+                script_files.extend(scripts::below(path));
+            }
+            files.extend(of_catalogue);
         }
     }
     files.dedup();
-    let (catalogue, diagnostics) = check_files(&files);
+    let (catalogue, mut diagnostics) = check_files(&files);
+    let scripts = scripts::check(&script_files, &catalogue, &args.python).await?;
+    diagnostics.extend(scripts);
     let imported = if args.import {
         import::check(&catalogue, &folders(&paths), &args.python).await?
     } else {
         Vec::new()
     };
-    let findings: Vec<Finding> = diagnostics
-        .iter()
-        .map(Diagnostic::finding)
-        .chain(imported.iter().cloned())
-        .chain(scripts.iter().cloned())
-        .collect();
+    let findings: Vec<Finding> =
+        diagnostics.iter().map(Diagnostic::finding).chain(imported.iter().cloned()).collect();
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     match format {
         Format::Json => {
@@ -87,17 +91,11 @@ pub(super) async fn run(args: CheckArgs, globals: Globals) -> Result<(), Failure
                 terminal.line(render::to_text(diagnostic, terminal.colors_on_output()))?;
                 terminal.line("")?;
             }
-            imported.iter().chain(&scripts).try_for_each(|finding| plain(&terminal, finding))?;
-            summary(&terminal, &findings, files.len(), catalogue.len())?;
+            imported.iter().try_for_each(|finding| plain(&terminal, finding))?;
+            summary(&terminal, &findings, files.len(), script_files.len(), catalogue.len())?;
         }
     }
     if errors == 0 { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
-}
-
-/// Judges a Python script. This version cannot.
-fn check_script(path: &Path) -> Result<Vec<Finding>, Failure> {
-    Err(Failure::new(Exit::Usage, format!("{} is a Python script", path.display()))
-        .hint("this version checks catalogue files (.yaml) only"))
 }
 
 fn check_files(files: &[PathBuf]) -> (Catalogue, Vec<Diagnostic>) {
@@ -140,15 +138,27 @@ fn plain(terminal: &Terminal, finding: &Finding) -> Result<(), Failure> {
     terminal.line(format!("{kind}: {}{place}{hint}\n", finding.message))
 }
 
-fn summary(terminal: &Terminal, findings: &[Finding], files: usize, commands: usize) -> Result<(), Failure> {
+fn summary(
+    terminal: &Terminal,
+    findings: &[Finding],
+    files: usize,
+    scripts: usize,
+    commands: usize,
+) -> Result<(), Failure> {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let noun = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
-    let good = format!("{} in {}", noun(commands, "command"), noun(files, "file"));
+    let of_catalogue = format!("{} in {}", noun(commands, "command"), noun(files, "file"));
+    let good = match (files, scripts) {
+        (0, scripts) if scripts > 0 => noun(scripts, "script"),
+        (_, 0) => of_catalogue,
+        (_, scripts) => format!("{of_catalogue}, {}", noun(scripts, "script")),
+    };
     if errors == 0 && warnings == 0 {
         return terminal.line(terminal.tone(Tone::Good, &format!("good: {good}")));
     }
     let tone = if errors > 0 { Tone::Bad } else { Tone::Attention };
     let found = format!("{}, {}", noun(errors, "error"), noun(warnings, "warning"));
-    terminal.line(format!("{}; {good} can be used", terminal.tone(tone, &found)))
+    let checked = if scripts > 0 { format!("{good} checked") } else { format!("{good} can be used") };
+    terminal.line(format!("{}; {checked}", terminal.tone(tone, &found)))
 }

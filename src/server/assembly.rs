@@ -204,6 +204,7 @@ fn settings(
     };
     Ok(Settings {
         instrument: config.instrument.as_str().to_owned(),
+        interpreter: config.engine.python.interpreter.clone(),
         engine_kind: "python",
         token,
         accounts: config.build_accounts()?,

@@ -14,7 +14,7 @@ use super::{
     clients::{BatchReply, ReplyTo},
     dispatcher::{After, Dispatcher},
     inside::Again,
-    verdicts, views,
+    judging, verdicts, views,
 };
 use crate::{
     journal::AuditRow,
@@ -213,9 +213,19 @@ impl Dispatcher {
 
     /// Gives the core an order and answers with what came of it.
     fn ordered(&mut self, to: &ReplyTo, actor: &Actor, method: Method, order: Result<Order, RpcError>) {
-        let result = order.and_then(|order| self.carry_out(to, actor, method, order));
-        let reply = result.and_then(|answer| self.result_of(answer));
+        let reply = self.result_of_order(to, actor, method, order);
         self.answer(to, reply);
+    }
+
+    fn result_of_order(
+        &mut self,
+        to: &ReplyTo,
+        actor: &Actor,
+        method: Method,
+        order: Result<Order, RpcError>,
+    ) -> Result<Value, RpcError> {
+        let result = order.and_then(|order| self.carry_out(to, actor, method, order));
+        result.and_then(|answer| self.result_of(answer))
     }
 
     /// Gives the core an order and audits it.
@@ -322,7 +332,12 @@ impl Dispatcher {
         let order = self.new_jobs(actor, params.job).and_then(|(jobs, _)| {
             Ok(Order::Submit { jobs, place: place(&params.place)?, revision: params.revision })
         });
-        self.ordered(to, actor, Method::Submit, order);
+        let script = order.as_ref().ok().and_then(|order| match order {
+            Order::Submit { jobs, .. } => judging::script_of(&jobs.first()?.spec),
+            _ => None,
+        });
+        let reply = self.result_of_order(to, actor, Method::Submit, order);
+        self.answer_with_findings(to, script, "", reply);
     }
 
     fn submit_batch(&mut self, to: &ReplyTo, actor: &Actor, params: SubmitBatch) {
@@ -386,7 +401,12 @@ impl Dispatcher {
             };
             Ok(Order::Edit { job, spec, held, revision: params.revision })
         });
-        self.ordered(to, actor, Method::EditJob, order);
+        let script = order.as_ref().ok().and_then(|order| match order {
+            Order::Edit { spec, .. } => judging::script_of(spec),
+            _ => None,
+        });
+        let reply = self.result_of_order(to, actor, Method::EditJob, order);
+        self.answer_with_findings(to, script, "/job", reply);
     }
 
     fn hold_jobs(&mut self, to: &ReplyTo, actor: &Actor, params: &HoldJob, hold: bool) {

@@ -260,7 +260,7 @@ impl Dispatcher {
 }
 
 /// What is wrong with the calls of a job.
-fn findings(catalogue: &Catalogue, calls: &[CommandCall]) -> Vec<Finding> {
+pub(super) fn findings(catalogue: &Catalogue, calls: &[CommandCall]) -> Vec<Finding> {
     let all = calls.iter().zip(1u32..);
     let found = all.flat_map(|(call, line)| {
         catalogue

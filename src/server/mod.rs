@@ -12,6 +12,7 @@ mod dispatcher;
 mod error;
 mod event_log;
 mod inside;
+mod judging;
 mod log;
 mod logins;
 mod readings;
@@ -67,6 +68,8 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
 struct Settings {
     instrument: String,
     engine_kind: &'static str,
+    /// Asked for its judgement of scripts.
+    interpreter: PathBuf,
     token: TokenVerifier,
     accounts: Accounts,
     throttle: LoginThrottle,

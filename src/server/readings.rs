@@ -79,6 +79,9 @@ impl Dispatcher {
             | Request::GetCommand(_)
             | Request::CommandSchema(_)
             | Request::CheckCatalogue(_) => self.serve_catalogue(to, request),
+            Request::DryRunScript(_) | Request::DryRunCommands(_) | Request::DryRunJob(_) => {
+                self.judge(to, request);
+            }
             Request::CallNicos(_) => self.answer::<()>(&to, Err(RpcError::needs_nicos("nicos.call"))),
             other => {
                 let what = other.method().name();
@@ -270,6 +273,11 @@ impl Dispatcher {
         };
         self.pending.after.push(After::Read(Box::pin(task)));
     }
+}
+
+/// What an ended job ran.
+pub(super) async fn ended_body(journal: &Journal, id: JobId) -> Result<beamq_machines::JobBody, RpcError> {
+    ended_job(journal, id).await.map(|view| spec_of(view).body)
 }
 
 async fn ended_job(journal: &Journal, id: JobId) -> Result<JobView, RpcError> {

@@ -18,6 +18,7 @@ use crate::cli::{
 const CELLS: &str = include_str!("../../../examples/scripts/cells.py");
 const BLACK_BOX: &str = include_str!("../../../examples/scripts/blackbox.py");
 const FAILING: &str = include_str!("../../../examples/scripts/failing.py");
+const MEASUREMENT: &str = include_str!("../../../examples/scripts/measurement.py");
 
 /// The mistake in the failing script, and what was meant.
 const MISTAKE: (&str, &str) = ("mean(reading)", "mean(readings)");
@@ -59,10 +60,15 @@ pub(super) async fn run(session: &Session, data: &Path) -> Result<(), Failure> {
     demo.follow_until_ended(failing, Some(cells)).await?;
     let corrected = demo.correct_and_rerun(failing).await?;
     demo.follow_until_ended(&corrected, None).await?;
+    let commands = demo.use_the_commands().await?;
+    let [_, measurement] = commands.as_slice() else {
+        return Err(unplanned("the server did not queue the two jobs of commands"));
+    };
+    demo.follow_until_ended(measurement, None).await?;
     demo.live.finish();
 
     let mut jobs = Vec::new();
-    for id in [cells, black_box, failing, &corrected] {
+    for id in [cells, black_box, failing, &corrected].into_iter().chain(&commands) {
         jobs.push(follow::job(session, id).await?);
     }
     demo.summarise(&jobs)?;
@@ -94,6 +100,29 @@ impl Demo<'_> {
             {"name": "blackbox.py", "script": BLACK_BOX, "group": "demo", "black_box": true},
             {"name": "failing.py", "script": FAILING, "group": "demo"},
         ]);
+        self.submit_batch(jobs).await
+    }
+
+    async fn use_the_commands(&mut self) -> Result<Vec<String>, Failure> {
+        self.say("Using the commands of the instrument, which a catalogue describes")?;
+        self.explain(
+            "first a job that is a list of command calls, as a form makes it; then a script that uses",
+        )?;
+        self.explain("the same commands as functions. The instrument is simulated and runs fast.")?;
+        let calls = json!([
+            {"command": "change_title", "parameters": {"title": "empty beam"}},
+            {"command": "begin", "parameters": {}},
+            {"command": "waitfor_frames", "parameters": {"frames": 600}},
+            {"command": "end", "parameters": {}},
+        ]);
+        let jobs = json!([
+            {"name": "empty beam", "commands": calls, "group": "demo"},
+            {"name": "measurement.py", "script": MEASUREMENT, "group": "demo"},
+        ]);
+        self.submit_batch(jobs).await
+    }
+
+    async fn submit_batch(&self, jobs: Value) -> Result<Vec<String>, Failure> {
         let answer: Value = self.session.call("job.submit_batch", json!({"jobs": jobs})).await?;
         let verdicts = answer.get("verdicts").and_then(Value::as_array).cloned().unwrap_or_default();
         Ok(verdicts.iter().filter_map(|verdict| verdict.get("id")?.as_str().map(str::to_owned)).collect())
@@ -196,13 +225,13 @@ fn line_of_the_mistake() -> Option<u32> {
 
 /// Whether everything came out as it was to be shown.
 fn judge(jobs: &[Job], seen: &Seen) -> Result<(), Failure> {
-    let [cells, black_box, failing, corrected] = jobs else {
-        return Err(unplanned("there are not four jobs"));
+    let [cells, black_box, failing, corrected, calls, measurement] = jobs else {
+        return Err(unplanned("there are not six jobs"));
     };
     let error = failing.report.clone().unwrap_or_default();
     let distinct: HashSet<_> = jobs.iter().map(|job| &job.id).collect();
     let checks = [
-        (distinct.len() == 4, "every job has an id of its own"),
+        (distinct.len() == 6, "every job has an id of its own"),
         (cells.state.succeeded(), "cells.py succeeds"),
         (seen.paused_at.is_some(), "cells.py pauses at a line"),
         (seen.resumed, "cells.py goes on after the pause"),
@@ -213,6 +242,8 @@ fn judge(jobs: &[Job], seen: &Seen) -> Result<(), Failure> {
         (seen.held, "the queue is held after a failure"),
         (corrected.state.succeeded(), "the corrected script succeeds"),
         (corrected.rerun_of.as_ref() == Some(&failing.id), "the new job names the job that it runs again"),
+        (calls.state.succeeded(), "the job of command calls succeeds"),
+        (measurement.state.succeeded(), "the script that uses the commands succeeds"),
     ];
     let missed: Vec<_> = checks.iter().filter(|(good, _)| !good).map(|(_, what)| *what).collect();
     if missed.is_empty() { Ok(()) } else { Err(unplanned(&missed.join("; "))) }
@@ -243,7 +274,15 @@ mod tests {
         let failing = Job { report: Some(report), ..job("3", "failed") };
         let corrected = Job { rerun_of: Some("3".into()), ..job("4", "succeeded") };
         let seen = Seen { asked_to_pause: true, paused_at: Some(40), resumed: true, held: true };
-        (vec![job("1", "succeeded"), job("2", "succeeded"), failing, corrected], seen)
+        let jobs = vec![
+            job("1", "succeeded"),
+            job("2", "succeeded"),
+            failing,
+            corrected,
+            job("5", "succeeded"),
+            job("6", "succeeded"),
+        ];
+        (jobs, seen)
     }
 
     #[test]

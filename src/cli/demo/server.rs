@@ -58,6 +58,8 @@ impl DemoServer {
             .args(["serve", "--stomp", "127.0.0.1:0", "--json", "--data"])
             .arg(&data.path)
             // The demo is to show the same thing whatever is set for this user's own server.
+            // Minutes of beam in a blink: the demo is to be short.
+            .env("BEAMQ_DEMO_SPEED", "120")
             .env_remove("BEAMQ_CONFIG")
             .env_remove("BEAMQ_SERVER")
             .env_remove("BEAMQ_DATA")

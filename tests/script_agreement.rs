@@ -1,0 +1,77 @@
+//! The check of scripts agrees with CPython: what compiles has no syntax error here, and the interpreter
+//! has the final word about everything else.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::{path::Path, process::Command, sync::Arc};
+
+use beamq::{
+    catalogue::{Catalogue, Source},
+    dryrun::{check_script, diagnose_script, final_word, static_check::SYNTAX_ERROR},
+};
+
+/// Prints the files of the standard library, its tests included, that compile and are UTF-8.
+const GOOD_FILES: &str = r#"
+import glob, os, sys, warnings
+warnings.simplefilter("ignore")
+sys.setrecursionlimit(10000)
+root = os.path.dirname(os.__file__)
+for path in sorted(glob.glob(root + "/*.py") + glob.glob(root + "/test/*.py")):
+    try:
+        text = open(path, encoding="utf-8").read()
+        compile(text, path, "exec", 0, True)
+    except (SyntaxError, ValueError, RecursionError):
+        continue
+    print(path)
+"#;
+
+#[test]
+fn what_python_compiles_has_no_syntax_error() {
+    let listed = Command::new("python3").args(["-c", GOOD_FILES]).output().unwrap();
+    let files = String::from_utf8(listed.stdout).unwrap();
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for path in files.lines() {
+        let text = std::fs::read_to_string(path).unwrap();
+        count += 1;
+        let found = check_script(&text, &Catalogue::default());
+        let refused = found.iter().find(|one| one.code == SYNTAX_ERROR || one.code == "not_checked");
+        wrong.extend(refused.map(|one| format!("{path}:{:?}: {}", one.line, one.message)));
+    }
+    assert!(count > 150, "{count} files");
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+async fn settled(script: &str) -> Vec<(String, String, Option<u32>)> {
+    let mut found = diagnose_script("script.py", script, &Catalogue::default());
+    let word = final_word(Path::new("python3"), script).await.unwrap();
+    word.settle(&Arc::new(Source::new("script.py", script)), &mut found);
+    let findings = found.iter().map(|one| one.finding());
+    findings.map(|one| (one.code, one.message, one.line)).collect()
+}
+
+#[tokio::test]
+async fn the_interpreter_has_the_final_word() {
+    assert_eq!(settled("x = 1\n").await, []);
+    // What the pure check cannot know.
+    let found = settled("x = 1\ndef f():\n    y = 1\n    global y\n").await;
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].0.as_str(), found[0].2), (SYNTAX_ERROR, Some(4)));
+    let warned = settled("x = '\\d'\n").await;
+    assert_eq!(warned[0].0, "syntax_warning");
+}
+
+#[tokio::test]
+async fn a_script_is_compiled_and_never_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace");
+    let script = format!("open({:?}, 'w')\n", trace.display().to_string());
+    assert_eq!(settled(&script).await, []);
+    assert!(!trace.exists());
+}
+
+#[tokio::test]
+async fn an_interpreter_that_is_not_there_is_an_error() {
+    let heard = final_word(Path::new("/nowhere/python3"), "x = 1\n").await;
+    assert!(heard.is_err());
+}
