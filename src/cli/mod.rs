@@ -4,6 +4,7 @@
 
 mod account;
 mod answer;
+mod broker_config;
 mod call;
 mod check;
 mod commands;
@@ -95,6 +96,8 @@ enum Command {
     Token,
     /// Manage the accounts of the configuration
     Account(account::AccountArgs),
+    /// Make the configuration and the passwords of a guarded ActiveMQ
+    BrokerConfig(broker_config::BrokerConfigArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -148,6 +151,7 @@ fn dispatch(globals: Globals, command: Command) -> Result<(), Failure> {
         Command::History(args) => block_on(history::run(args, globals)),
         Command::Token => token::run(&globals),
         Command::Account(args) => account::run(&args, &globals.terminal()),
+        Command::BrokerConfig(args) => broker_config::run(&args, &globals),
         Command::Completions(args) => completions::run(&args, CommandLine::command()),
     }
 }

@@ -13,7 +13,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use super::{ServeError, ServeOptions, Settings, catalogue::Loaded, dispatcher::Dispatcher, log};
+use super::{ServeError, ServeOptions, Settings, broker, catalogue::Loaded, dispatcher::Dispatcher, log};
 use crate::{
     config::{AfterEnd, AtShutdown, CommandErrors, Config, EngineKind},
     engine::python,
@@ -64,7 +64,10 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     write_token_file(&data_dir.token(), &token)?;
 
     let (doors, deliveries) = Clients::new(config.instrument.as_str());
-    let settings = settings(&config, verifier.clone(), address)?;
+    let (hang_up, hung_up) = watch::channel(false);
+    let mut settings = settings(&config, verifier.clone(), address)?;
+    let broker = broker::start(&config, doors.clone(), hung_up.clone());
+    settings.broker = broker.as_ref().map(|broker| broker.state.clone());
     let commands = Loaded::load(options, &config, &data_dir.work()).map_err(ServeError::Commands)?;
     let mut python_settings = config.python_settings(data_dir.work());
     python_settings.path.extend_from_slice(commands.folders());
@@ -84,7 +87,6 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     commands.follow(to_self).map_err(ServeError::Runtime)?;
 
     let (stop, stopped) = watch::channel(false);
-    let (hang_up, hung_up) = watch::channel(false);
     let looping = tokio::spawn(dispatcher.run(deliveries, inside, stopped));
     let embedded = endpoint.map(|endpoint| {
         let credentials = Arc::new(EndpointCredentials { token: verifier });
@@ -107,6 +109,9 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     if let Some(embedded) = embedded {
         embedded.await.ok();
     }
+    if let Some(broker) = broker {
+        broker.task.await.ok();
+    }
     pruning.abort();
     data_dir.remove_endpoint()?;
     Ok(())
@@ -123,9 +128,6 @@ fn configuration(options: &ServeOptions) -> Result<Config, ServeError> {
     }
     if options.http.is_some() || config.transports.http.on().is_some() {
         return not_yet("the HTTP endpoint", "leave out --http and transports.http, or set it to off");
-    }
-    if config.transports.activemq.on().is_some() {
-        return not_yet("the ActiveMQ transport", "set transports.activemq: off");
     }
     Ok(config)
 }
@@ -211,6 +213,7 @@ fn settings(
         proxy_stop_empties_queue: config.queue.proxy_stop_empties_queue,
         shutdown_aborts: config.shutdown.active == AtShutdown::Abort,
         transports: BTreeMap::from([("embedded".to_owned(), embedded)]),
+        broker: None,
     })
 }
 

@@ -33,7 +33,7 @@ use crate::{
         Decoded, EventBody, EventKind, JobEvent, NoticeEvent, OutputEvent, ProgressEvent, PromptEvent,
         QueueEvent, RpcError, Settled, view::EngineStatus,
     },
-    transport::{self, Delivery},
+    transport::{self, Committed, Delivery},
 };
 
 /// How many inputs at most share one commit, so that nobody waits for a flood of others.
@@ -102,6 +102,8 @@ pub(super) enum After {
     /// An event of the proxy dialect, by name.
     ProxyEvent(&'static str, Arc<str>),
     CloseLink(SessionId),
+    /// The transport may forget the message.
+    Committed(Committed),
     /// A reading that must see what this turn committed.
     Read(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>),
 }
@@ -373,8 +375,12 @@ impl Dispatcher {
                 self.clients.add(session, origin, outbox, may_read_events);
                 self.turn(Input::Session(session, SessionEvent::Opened { connect: false }));
             }
-            Delivery::Message { session, correlation, decoded, room: _ } => {
-                self.message(session, correlation, decoded)
+            Delivery::Message { session, correlation, decoded, room: _, fault, committed } => {
+                match fault {
+                    None => self.message(session, correlation, decoded),
+                    Some(fault) => self.turn_away(session, correlation, decoded, fault),
+                }
+                self.pending.after.extend(committed.map(After::Committed));
             }
             Delivery::Gone { session } => {
                 self.turn(Input::Session(session, SessionEvent::DestinationGone));
@@ -560,10 +566,13 @@ impl Dispatcher {
             wait = (wait * 2).min(Duration::from_secs(5));
             while let Ok(Some(delivery)) = tokio::time::timeout_at(until, deliveries.recv()).await {
                 match delivery {
-                    Delivery::Message { session, correlation, decoded, room: _ } => {
+                    Delivery::Message { session, correlation, decoded, committed, .. } => {
                         let error = RpcError::unavailable(error.to_string())
                             .with_hint("nothing was changed; try again later");
                         self.refuse_unread(session, correlation, decoded, &error);
+                        if let Some(committed) = committed {
+                            committed.tell();
+                        }
                     }
                     // A client that comes or goes is no request: it is seen to afterwards, in order.
                     other => self.delayed.push(other),
@@ -606,6 +615,7 @@ impl Dispatcher {
                 self.clients.see_off(session);
                 self.to_self.send(Inside::LinkClosed(session)).ok();
             }
+            After::Committed(committed) => committed.tell(),
             After::Read(reading) => {
                 tokio::spawn(reading);
             }

@@ -4,6 +4,7 @@
 //! else changes state. What may not enter here: bytes of a wire, SQL, processes.
 
 mod assembly;
+mod broker;
 mod calls;
 mod catalogue;
 mod clients;
@@ -17,6 +18,7 @@ mod logins;
 mod proxy;
 mod readings;
 mod timers;
+mod turned_away;
 mod verdicts;
 mod views;
 
@@ -77,4 +79,6 @@ struct Settings {
     /// Whether `stop` in the proxy dialect empties the queue, as NICOS does.
     proxy_stop_empties_queue: bool,
     transports: BTreeMap<String, String>,
+    /// How things stand with the broker, if there is to be one.
+    broker: Option<tokio::sync::watch::Receiver<String>>,
 }

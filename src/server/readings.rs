@@ -1,7 +1,7 @@
 //! What clients read. Small things are answered from the machines at once; what is large or in the
 //! journal is read outside the loop, after the commit of the turn.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use beamq_machines::{JobId, JobSpec, core::Actor};
 use serde::Serialize;
@@ -100,9 +100,17 @@ impl Dispatcher {
             engine: self.engine_status.clone(),
             catalogue: self.in_force.catalogue.status(),
             clients: active as u64,
-            transports: self.settings.transports.clone(),
+            transports: self.transports(),
             uptime_s: self.started.elapsed().as_secs_f64(),
         }
+    }
+
+    fn transports(&self) -> BTreeMap<String, String> {
+        let mut transports = self.settings.transports.clone();
+        if let Some(state) = &self.settings.broker {
+            transports.insert("activemq".into(), state.borrow().clone());
+        }
+        transports
     }
 
     /// Makes a reply outside the loop, once the facts of this turn are committed.

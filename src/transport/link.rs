@@ -37,9 +37,56 @@ pub(crate) enum Delivery {
         /// Room for it among what waits for the loop, given back when it is handled.
         #[expect(dead_code, reason = "held for as long as the message waits")]
         room: OwnedSemaphorePermit,
+        /// Why the transport wants it refused, if it does.
+        fault: Option<Fault>,
+        /// To be told once everything that follows from the message is committed.
+        committed: Option<Committed>,
     },
     /// The reply destination is gone.
     Gone { session: SessionId },
+}
+
+/// Why a transport wants a message refused, although it knows where to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It came over another connection than the one that owns the reply destination.
+    ForeignConnection {
+        /// That other connection.
+        connection: String,
+    },
+    /// It is larger than allowed.
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// There are as many clients as allowed.
+    TooManyClients {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// Tells a transport that everything that follows from one of its messages is committed, so that the
+/// message may be forgotten wherever it was kept. Nothing is told when this is dropped.
+#[derive(Debug)]
+pub struct Committed {
+    tell: mpsc::UnboundedSender<u64>,
+    number: u64,
+}
+
+impl Committed {
+    /// Sends the transport's own number of the message when the time has come.
+    #[must_use]
+    pub fn new(tell: mpsc::UnboundedSender<u64>, number: u64) -> Self {
+        Self { tell, number }
+    }
+
+    pub(crate) fn tell(self) {
+        // A transport that has ended needs no news.
+        let _ = self.tell.send(self.number);
+    }
 }
 
 /// Something for a client.
@@ -184,10 +231,27 @@ impl ClientLink {
     ///
     /// [`LinkClosed`] when the server shuts down.
     pub async fn deliver(&self, correlation: Option<String>, body: Bytes) -> Result<(), LinkClosed> {
+        self.hand_over(correlation, body, None, None).await
+    }
+
+    /// Hands a message over as [`ClientLink::deliver`] does, and lets the transport know when everything
+    /// that follows from it is committed. One with a fault is answered with a refusal, and audited.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkClosed`] when the server shuts down.
+    pub async fn hand_over(
+        &self,
+        correlation: Option<String>,
+        body: Bytes,
+        fault: Option<Fault>,
+        committed: Option<Committed>,
+    ) -> Result<(), LinkClosed> {
         let kibibytes = u32::try_from(body.len() / 1024 + 1).unwrap_or(u32::MAX).min(WAITING_KIBIBYTES);
         let room = Arc::clone(&self.room).acquire_many_owned(kibibytes).await.map_err(|_| LinkClosed)?;
         let decoded = decode(&body);
-        let message = Delivery::Message { session: self.session, correlation, decoded, room };
+        let session = self.session;
+        let message = Delivery::Message { session, correlation, decoded, room, fault, committed };
         self.to_server.send(message).await.map_err(|_| LinkClosed)
     }
 

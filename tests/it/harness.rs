@@ -161,12 +161,7 @@ impl Server {
     }
 
     async fn login(&self, with: LoginWith) -> User {
-        let client = self.stranger().await;
-        let events = client.events();
-        client.login(with, "tests").await.unwrap();
-        let user = User { client, events, seen: Vec::new(), latest: BTreeMap::new() };
-        user.call("events.subscribe", json!({})).await;
-        user
+        User::log_in(self.stranger().await, with).await
     }
 }
 
@@ -180,6 +175,15 @@ pub struct User {
 }
 
 impl User {
+    /// Logs a connection in and listens to every event.
+    pub async fn log_in(client: Client, with: LoginWith) -> Self {
+        let events = client.events();
+        client.login(with, "tests").await.unwrap();
+        let user = Self { client, events, seen: Vec::new(), latest: BTreeMap::new() };
+        user.call("events.subscribe", json!({})).await;
+        user
+    }
+
     /// Calls a method that is to succeed.
     #[track_caller]
     pub fn call(&self, method: &str, params: Value) -> impl Future<Output = Value> {

@@ -6,7 +6,12 @@
 
 mod abort;
 mod access;
+mod activemq;
+mod activemq_away;
+mod activemq_examples;
+mod activemq_trust;
 mod bad_input;
+mod broker;
 mod catalogue;
 mod catalogue_mistakes;
 mod catalogue_verdicts;
@@ -25,6 +30,7 @@ mod harness;
 mod instrument_calls;
 mod instrument_jobs;
 mod instrument_python;
+mod java;
 mod output;
 mod proxy;
 mod queue;

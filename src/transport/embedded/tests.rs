@@ -131,7 +131,7 @@ async fn serve_requests(
                 let gone = known.remove(&session).expect("a session goes once");
                 seen.send_modify(|sessions| sessions.gone.push(gone.origin));
             }
-            Delivery::Message { session, correlation, decoded, room: _ } => {
+            Delivery::Message { session, correlation, decoded, .. } => {
                 let client = known.get_mut(&session).expect("a session is announced first");
                 let text = wish(&decoded).to_owned();
                 let Some(outbox) = &client.outbox else { continue };

@@ -1,0 +1,39 @@
+//! The transport for clients behind a broker, as the configuration wants it.
+
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    config::Config,
+    security::Secret,
+    transport::{
+        Clients,
+        activemq::{self, ActivemqSettings, BrokerAccount},
+    },
+};
+
+/// The transport at work.
+pub(super) struct Broker {
+    /// How things stand with the broker, in words.
+    pub(super) state: watch::Receiver<String>,
+    /// Ends when everything was sent after the server hung up.
+    pub(super) task: JoinHandle<()>,
+}
+
+/// Starts the transport, if the configuration wants one. It connects by itself, now or later.
+pub(super) fn start(config: &Config, doors: Clients, hung_up: watch::Receiver<bool>) -> Option<Broker> {
+    let wanted = config.transports.activemq.on()?;
+    let settings = ActivemqSettings {
+        account: BrokerAccount {
+            address: wanted.url.0,
+            user: wanted.user.clone(),
+            password: wanted.password.clone().unwrap_or_else(|| Secret::new(String::new())),
+        },
+        queue: wanted.queue.as_str().to_owned(),
+        message_bytes: usize::try_from(config.limits.message.0).unwrap_or(usize::MAX),
+        clients: config.limits.clients.get() as usize,
+        grace: config.sessions.grace.0,
+    };
+    let (tell, state) = watch::channel(format!("connecting to {}", wanted.url));
+    let task = tokio::spawn(activemq::run(settings, doors, tell, hung_up));
+    Some(Broker { state, task })
+}

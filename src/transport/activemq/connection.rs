@@ -1,0 +1,242 @@
+//! One STOMP connection to the broker: login, frames in, frames out, heart-beats.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use stomp_rs::protocol::frame as build;
+use tokio::{
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::codec::{FramedRead, FramedWrite};
+
+use crate::{
+    security::Secret,
+    wire::stomp::{Command, Frame, HeartBeat, Limits, Received, StompCodec, StompError, Version},
+};
+
+/// How often each side promises to send something.
+const HEART_BEAT: Duration = Duration::from_secs(4);
+
+/// After so many missed beats the broker counts as gone. It may be late by a fifth, or busy.
+const BEATS_MISSED: u32 = 3;
+
+/// How long the broker may take to let us in.
+const LOGIN_WITHIN: Duration = Duration::from_secs(10);
+
+/// How many bunches of frames may wait to be written.
+const WAITING_TO_BE_WRITTEN: usize = 256;
+
+/// Where the broker is, and who we are there.
+#[derive(Clone, Debug)]
+pub struct BrokerAccount {
+    /// The broker's STOMP connector.
+    pub address: SocketAddr,
+    /// The account.
+    pub user: String,
+    /// Its password.
+    pub password: Secret<String>,
+}
+
+/// Why a connection cannot be made, or ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LineError {
+    #[error("the broker cannot be reached: {0}")]
+    Unreachable(#[source] io::Error),
+    #[error("the broker refuses the account: {0}")]
+    Refused(String),
+    /// Brokers sometimes refuse credentials by nothing but this.
+    #[error("the broker closed the connection instead of answering the login")]
+    ClosedAtLogin,
+    #[error("the broker did not answer the login within {} s", LOGIN_WITHIN.as_secs())]
+    LoginTimedOut,
+    #[error("the broker closed the connection")]
+    Closed,
+    #[error("messages are taken together again, after some that broke the connection")]
+    CarefulNoMore,
+    #[error("nothing was heard of the broker for {} s", .0.as_secs())]
+    Silent(Duration),
+    #[error("the connection broke: {0}")]
+    Broken(#[source] io::Error),
+    #[error("what the broker sends breaks the rules of STOMP: {0}")]
+    Rules(#[source] StompError),
+    #[error("the broker does not accept what beamq sends: {0}")]
+    Complaint(String),
+}
+
+impl LineError {
+    /// Whether a message may be the cause that will come again with the next connection.
+    pub(super) fn may_come_again(&self) -> bool {
+        matches!(self, Self::Rules(_) | Self::Complaint(_))
+    }
+}
+
+impl From<StompError> for LineError {
+    fn from(error: StompError) -> Self {
+        match error {
+            StompError::Io(error) => Self::Broken(error),
+            StompError::CutShort => Self::Closed,
+            rules => Self::Rules(rules),
+        }
+    }
+}
+
+/// Frames on their way to the broker, in bunches that stay together.
+pub(super) type Outlet = mpsc::Sender<Vec<Frame>>;
+
+/// A connection that is logged in.
+pub(super) struct Connection {
+    pub(super) incoming: Incoming,
+    pub(super) outlet: Outlet,
+    /// The task that writes; it ends with the connection.
+    pub(super) writer: JoinSet<()>,
+}
+
+/// The reading half.
+pub(super) struct Incoming {
+    frames: FramedRead<OwnedReadHalf, StompCodec>,
+    silence: Option<Duration>,
+    last_heard: Instant,
+}
+
+impl Connection {
+    /// Connects and logs in.
+    pub(super) async fn open(account: &BrokerAccount, limits: Limits) -> Result<Self, LineError> {
+        timeout(LOGIN_WITHIN, Self::log_in(account, limits)).await.unwrap_or(Err(LineError::LoginTimedOut))
+    }
+
+    async fn log_in(account: &BrokerAccount, limits: Limits) -> Result<Self, LineError> {
+        let stream = TcpStream::connect(account.address).await.map_err(LineError::Unreachable)?;
+        // Small frames that wait for others would cost up to 40 ms.
+        stream.set_nodelay(true).map_err(LineError::Unreachable)?;
+        let (reading, writing) = stream.into_split();
+        let frames = FramedRead::new(reading, StompCodec::new(limits));
+        let mut incoming = Incoming { frames, silence: None, last_heard: Instant::now() };
+        let mut writer = FramedWrite::new(writing, StompCodec::new(Limits::default()));
+        let beat = HEART_BEAT.as_millis();
+        let connect: Frame = build::Connect::new("1.2", account.address.ip().to_string())
+            .header("login", account.user.clone())
+            .header("passcode", account.password.expose().clone())
+            .header("heart-beat", format!("{beat},{beat}"))
+            .into();
+        writer.send(connect).await.map_err(LineError::from)?;
+        let connected = match incoming.next().await {
+            Ok(frame) => frame,
+            Err(LineError::Closed) => return Err(LineError::ClosedAtLogin),
+            Err(error) => return Err(error),
+        };
+        match connected.command {
+            Command::Connected if connected.get("version") == Some(Version::V1_2.as_str()) => {}
+            Command::Error => return Err(LineError::Refused(complaint(&connected))),
+            other => {
+                let text = format!("it answered the login with {other} and not with STOMP 1.2");
+                return Err(LineError::Complaint(text));
+            }
+        }
+        let (beat, silence) = agreed_beats(connected.get("heart-beat"));
+        incoming.silence = silence;
+        let (outlet, waiting) = mpsc::channel(WAITING_TO_BE_WRITTEN);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(write_frames(writer, waiting, beat));
+        Ok(Self { incoming, outlet, writer: tasks })
+    }
+}
+
+impl Incoming {
+    /// When something came last.
+    pub(super) fn last_heard(&self) -> Instant {
+        self.last_heard
+    }
+
+    /// The next frame. Nothing is lost when the future is dropped before it is ready.
+    pub(super) async fn next(&mut self) -> Result<Frame, LineError> {
+        loop {
+            // A broker without tcpNoDelay sends the rest of a message only once the beginning is
+            // acknowledged, which the system would put off by 40 ms.
+            #[cfg(target_os = "linux")]
+            let _ = self.frames.get_ref().as_ref().set_quickack(true);
+            let received = match self.silence {
+                Some(silence) => timeout_at(self.last_heard + silence, self.frames.next())
+                    .await
+                    .map_err(|_| LineError::Silent(silence))?,
+                None => self.frames.next().await,
+            };
+            self.last_heard = Instant::now();
+            match received {
+                Some(Ok(Received::Frame(frame))) => return Ok(frame),
+                Some(Ok(Received::HeartBeat)) => {}
+                Some(Err(error)) => return Err(error.into()),
+                None => return Err(LineError::Closed),
+            }
+        }
+    }
+}
+
+async fn write_frames(
+    mut writer: FramedWrite<OwnedWriteHalf, StompCodec>,
+    mut waiting: mpsc::Receiver<Vec<Frame>>,
+    beat: Option<Duration>,
+) {
+    loop {
+        let next = match beat {
+            // Twice as often as promised, for a late beat costs the connection.
+            Some(interval) => timeout(interval / 2, waiting.recv()).await,
+            None => Ok(waiting.recv().await),
+        };
+        let written = match next {
+            Ok(Some(frames)) => write_what_waits(&mut writer, frames, &mut waiting).await,
+            Ok(None) => return,
+            Err(_) => writer.send(HeartBeat).await,
+        };
+        if let Err(error) = written {
+            // The reader notices as well, and says why.
+            tracing::debug!(%error, "cannot write to the broker");
+            return;
+        }
+    }
+}
+
+/// Writes a bunch and those that have come meanwhile, so that many small frames share a packet.
+async fn write_what_waits(
+    writer: &mut FramedWrite<OwnedWriteHalf, StompCodec>,
+    first: Vec<Frame>,
+    waiting: &mut mpsc::Receiver<Vec<Frame>>,
+) -> Result<(), StompError> {
+    let mut next = Some(first);
+    while let Some(frames) = next {
+        for frame in frames {
+            match writer.feed(frame).await {
+                Err(error @ StompError::Unwritable { .. }) => {
+                    tracing::error!(%error, "a frame could not be written");
+                }
+                other => other?,
+            }
+        }
+        next = waiting.try_recv().ok();
+    }
+    // `flush` is the same for both kinds of item.
+    SinkExt::<Frame>::flush(writer).await
+}
+
+/// What an ERROR says, in one line: the broker adds a stack trace.
+pub(super) fn complaint(error: &Frame) -> String {
+    let text = error.get("message").unwrap_or("an ERROR without a message");
+    text.lines().next().unwrap_or_default().chars().take(300).collect()
+}
+
+/// How often to send, and how long to wait, from the broker's `heart-beat`.
+fn agreed_beats(header: Option<&str>) -> (Option<Duration>, Option<Duration>) {
+    let agreed = |offer: &str| match offer.trim().parse() {
+        Ok(0) | Err(_) => None,
+        Ok(millis) => Some(HEART_BEAT.max(Duration::from_millis(millis))),
+    };
+    let Some((they_send, they_want)) = header.and_then(|header| header.split_once(',')) else {
+        return (None, None);
+    };
+    (agreed(they_want), agreed(they_send).map(|interval| interval.saturating_mul(BEATS_MISSED)))
+}

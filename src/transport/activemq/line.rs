@@ -1,0 +1,126 @@
+//! The way to the broker: two connections that stand and fall together, one for requests and their
+//! acknowledgements, one for everything that goes to clients.
+
+use stomp_rs::protocol::frame as build;
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Duration, Instant},
+};
+
+use super::{
+    ActivemqSettings, PREFETCH,
+    advisories::{self, Advisory},
+    connection::{Connection, Incoming, LineError, Outlet},
+    pusher::{ADVISORIES, Pusher},
+};
+use crate::wire::stomp::{Command, Frame, Limits};
+
+/// The receipt of the subscription to requests.
+pub(super) const SUBSCRIBED: &str = "requests";
+
+/// The receipt of the goodbye.
+const GOODBYE: &str = "goodbye";
+
+/// A larger message than brokers take. It is read whole and then refused: a frame that is not read to its
+/// end would cost the connection, and come again with the next one.
+const LARGEST_MESSAGE: usize = 128 << 20;
+
+/// How requests are taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Each is acknowledged once what follows from it is committed.
+    Normal,
+    /// One at a time, and gone once it was sent to us: a message that breaks the connection does so for
+    /// the last time.
+    Careful,
+}
+
+/// Both connections.
+pub(super) struct Line {
+    pub(super) mode: Mode,
+    pub(super) since: Instant,
+    pub(super) requests: Incoming,
+    outlet: Outlet,
+    pub(super) pusher: Pusher,
+    pub(super) news: mpsc::Receiver<Advisory>,
+    listening: JoinSet<LineError>,
+    _writers: [JoinSet<()>; 2],
+}
+
+impl Line {
+    /// Logs in and subscribes. Whether the broker lets us read requests is known with its receipt.
+    pub(super) async fn open(settings: &ActivemqSettings, mode: Mode) -> Result<Self, LineError> {
+        let pushing = Connection::open(&settings.account, Limits::default()).await?;
+        let body_bytes = settings.message_bytes.max(LARGEST_MESSAGE);
+        let asking = Connection::open(&settings.account, Limits { body_bytes, ..Limits::default() }).await?;
+
+        let pusher = Pusher::new(pushing.outlet.clone());
+        let (tell, news) = mpsc::channel(1024);
+        let mut listening = JoinSet::new();
+        listening.spawn(pusher.clone().listen(pushing.incoming, tell));
+        let subscriptions = advisories::TOPICS.iter().enumerate().map(|(number, topic)| {
+            let subscribe = build::Subscribe::new(format!("{ADVISORIES}-{number}"), *topic);
+            subscribe.receipt(ADVISORIES).into()
+        });
+        send(&pushing.outlet, subscriptions.collect()).await?;
+        send(&asking.outlet, vec![subscribe(settings, mode)]).await?;
+        Ok(Self {
+            mode,
+            since: Instant::now(),
+            requests: asking.incoming,
+            outlet: asking.outlet,
+            pusher,
+            news,
+            listening,
+            _writers: [pushing.writer, asking.writer],
+        })
+    }
+
+    /// Tells the broker that these messages are done with.
+    pub(super) async fn acknowledge(&self, acks: impl Iterator<Item = String>) -> Result<(), LineError> {
+        let frames: Vec<Frame> = acks.map(|id| build::Ack::new(id).into()).collect();
+        if frames.is_empty() { Ok(()) } else { send(&self.outlet, frames).await }
+    }
+
+    /// Why the connection for pushes has ended.
+    pub(super) async fn push_error(&mut self) -> LineError {
+        match self.listening.join_next().await {
+            Some(Ok(error)) => error,
+            Some(Err(_)) | None => LineError::Closed,
+        }
+    }
+
+    /// Takes leave, so that the broker knows at once what was not acknowledged.
+    pub(super) async fn close(mut self) {
+        let goodbye: Frame = build::Disconnect::new(GOODBYE).into();
+        if send(&self.outlet, vec![goodbye]).await.is_err() {
+            return;
+        }
+        let confirmed = async {
+            while let Ok(frame) = self.requests.next().await {
+                if frame.command == Command::Receipt && frame.get("receipt-id") == Some(GOODBYE) {
+                    return;
+                }
+            }
+        };
+        // A broker that does not answer learns it from the end of the connection.
+        let _ = tokio::time::timeout(Duration::from_secs(1), confirmed).await;
+    }
+}
+
+fn subscribe(settings: &ActivemqSettings, mode: Mode) -> Frame {
+    let (ack, prefetch) = match mode {
+        Mode::Normal => ("client-individual", PREFETCH),
+        Mode::Careful => ("auto", 1),
+    };
+    build::Subscribe::new("requests", format!("/queue/{}", settings.queue))
+        .receipt(SUBSCRIBED)
+        .header("ack", ack)
+        .header("activemq.prefetchSize", prefetch.to_string())
+        .into()
+}
+
+async fn send(outlet: &Outlet, frames: Vec<Frame>) -> Result<(), LineError> {
+    outlet.send(frames).await.map_err(|_| LineError::Closed)
+}

@@ -1,0 +1,426 @@
+//! The main task: requests to sessions, acknowledgements to the broker, and who is there.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+
+use super::{
+    ActivemqSettings,
+    advisories::Advisory,
+    asked_to_stop,
+    connection::{LineError, complaint},
+    line::{Line, Mode, SUBSCRIBED},
+    names::{ReplyQueue, connection_of},
+    pusher::Pusher,
+    repeats::{Repeats, Verdict},
+    session::{Notice, Request, Session, Shared},
+    topic,
+};
+use crate::{
+    transport::{Clients, Fault, Origin},
+    wire::stomp::{Command, Frame},
+};
+
+/// How long a client's queue may be away while the broker is there, before the client counts as gone: a
+/// client that connects again by itself does so within a second.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// A broker that tells nothing of its queues in this time tells nothing at all.
+const ADVISED_WITHIN: Duration = Duration::from_secs(5);
+
+/// After so many connections in a row that a message may have broken, messages are taken one by one.
+const BROKEN_IN_A_ROW: u32 = 3;
+/// A connection that stood so long was not broken by the message that broke the one before.
+const UNRELATED_AFTER: Duration = Duration::from_secs(30);
+/// How long messages are then taken one by one.
+const CAREFUL_FOR: Duration = Duration::from_secs(3);
+
+/// How long what is on its way has, when the server stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How many connections' accounts are remembered.
+const KNOWN_ACCOUNTS: usize = 16_384;
+
+/// How much of a message that is too large is looked at, to answer in its own dialect.
+const LOOKED_AT: usize = 64 * 1024;
+
+/// Everything that outlives a connection to the broker.
+pub(super) struct Transport {
+    settings: ActivemqSettings,
+    clients: Clients,
+    state: watch::Sender<String>,
+    /// By the name of the reply queue.
+    sessions: HashMap<String, Session>,
+    last_session: u64,
+    shared: Shared,
+    pusher: watch::Sender<Option<Pusher>>,
+    committed: mpsc::UnboundedReceiver<u64>,
+    notices: mpsc::UnboundedReceiver<Notice>,
+    /// By the request's number: what acknowledges it on the present connection.
+    unacknowledged: HashMap<u64, Vec<String>>,
+    /// By connection: the account it logged in with.
+    accounts: HashMap<String, String>,
+    /// Whether the broker tells of its queues on the present connection.
+    advised: bool,
+    broken_in_a_row: u32,
+    _topic: JoinSet<()>,
+}
+
+impl Transport {
+    pub(super) fn new(settings: ActivemqSettings, clients: Clients, state: watch::Sender<String>) -> Self {
+        let (tell_committed, committed) = mpsc::unbounded_channel();
+        let (tell_notice, notices) = mpsc::unbounded_channel();
+        let (pusher, pushers) = watch::channel(None);
+        let mut events = JoinSet::new();
+        events.spawn(topic::run(clients.observe(), clients.instrument().into(), pushers.clone()));
+        let repeats = Arc::new(Mutex::new(Repeats::default()));
+        Self {
+            settings,
+            clients,
+            state,
+            sessions: HashMap::new(),
+            last_session: 0,
+            shared: Shared { repeats, committed: tell_committed, notices: tell_notice, pusher: pushers },
+            pusher,
+            committed,
+            notices,
+            unacknowledged: HashMap::new(),
+            accounts: HashMap::new(),
+            advised: false,
+            broken_in_a_row: 0,
+            _topic: events,
+        }
+    }
+
+    /// Tries to connect.
+    pub(super) async fn open(&self) -> Result<Line, LineError> {
+        let mode = if self.broken_in_a_row < BROKEN_IN_A_ROW { Mode::Normal } else { Mode::Careful };
+        Line::open(&self.settings, mode).await
+    }
+
+    /// Says that there is no connection, and why.
+    pub(super) fn away(&self, error: &LineError, wait: Duration) {
+        let text = format!("away: {error}");
+        if *self.state.borrow() != text {
+            tracing::warn!(broker = %self.settings.account.address, %error, "not connected to the broker");
+        }
+        tracing::debug!(?wait, "before the next try");
+        self.state.send_replace(text);
+    }
+
+    /// Waits before the next try; sessions end meanwhile as they have to.
+    pub(super) async fn wait(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        loop {
+            self.drop_those_away_too_long();
+            let next = until.min(Instant::now() + Duration::from_millis(250));
+            tokio::select! {
+                Some(number) = self.committed.recv() => self.repeats().committed(number),
+                Some(notice) = self.notices.recv() => self.noticed(notice),
+                () = sleep_until(next) => if next >= until { return },
+            }
+        }
+    }
+
+    /// Serves over one line until it is lost; `None` when the transport has stopped.
+    pub(super) async fn serve(
+        &mut self,
+        mut line: Line,
+        shutdown: &mut watch::Receiver<bool>,
+    ) -> Option<LineError> {
+        self.advised = false;
+        self.pusher.send_replace(Some(line.pusher.clone()));
+        let ended = self.work(&mut line, shutdown).await;
+        if ended.is_none() {
+            self.take_leave(line).await;
+            return None;
+        }
+        line.pusher.lose();
+        self.pusher.send_replace(None);
+        self.unacknowledged.clear();
+        self.accounts.clear();
+        for session in self.sessions.values_mut() {
+            session.is_away(self.settings.grace);
+        }
+        let may_come_again = ended.as_ref().is_some_and(LineError::may_come_again);
+        if line.mode == Mode::Careful || line.since.elapsed() > UNRELATED_AFTER {
+            self.broken_in_a_row = 0;
+        }
+        if may_come_again && line.mode == Mode::Normal {
+            self.broken_in_a_row += 1;
+        }
+        ended
+    }
+
+    /// Handles what comes, until the line is lost; `None` when the transport is asked to stop.
+    async fn work(&mut self, line: &mut Line, shutdown: &mut watch::Receiver<bool>) -> Option<LineError> {
+        let mut ticks = interval(Duration::from_millis(250));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let done = tokio::select! {
+                biased;
+                () = asked_to_stop(shutdown) => return None,
+                Some(number) = self.committed.recv() => self.acknowledge(line, number).await,
+                Some(notice) = self.notices.recv() => {
+                    self.noticed(notice);
+                    Ok(())
+                }
+                news = line.news.recv() => match news {
+                    Some(news) => {
+                        self.advised(news);
+                        Ok(())
+                    }
+                    None => Err(line.push_error().await),
+                },
+                frame = line.requests.next() => match frame {
+                    Ok(frame) => self.handle_frame(line, frame).await,
+                    Err(error) => Err(error),
+                },
+                _ = ticks.tick() => self.tick(line),
+            };
+            if let Err(error) = done {
+                return Some(error);
+            }
+        }
+    }
+
+    fn repeats(&self) -> MutexGuard<'_, Repeats> {
+        self.shared.repeats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Acknowledges what is committed, all of it that is known, in one go.
+    async fn acknowledge(&mut self, line: &Line, number: u64) -> Result<(), LineError> {
+        let mut acks = Vec::new();
+        let mut next = Some(number);
+        while let Some(number) = next {
+            self.repeats().committed(number);
+            acks.extend(self.unacknowledged.remove(&number).unwrap_or_default());
+            next = self.committed.try_recv().ok();
+        }
+        line.acknowledge(acks.into_iter()).await
+    }
+
+    fn noticed(&mut self, notice: Notice) {
+        let (number, why) = match notice {
+            Notice::Ended { session } => (session, None),
+            Notice::Refused { session, why } => (session, Some(why)),
+        };
+        let found = self.sessions.iter().find(|(_, session)| session.number == number);
+        let Some(name) = found.map(|(name, _)| name.clone()) else { return };
+        match why {
+            Some(why) => self.end_session(&name, &why),
+            None => drop(self.sessions.remove(&name)),
+        }
+    }
+
+    fn end_session(&mut self, name: &str, why: &str) {
+        if let Some(session) = self.sessions.remove(name) {
+            tracing::info!(session = session.number, queue = name, why, "a client is gone");
+        }
+    }
+
+    fn advised(&mut self, news: Advisory) {
+        self.advised = true;
+        match news {
+            Advisory::QueueAdded(name) => {
+                if let Some(session) = self.sessions.get_mut(&name) {
+                    session.is_here();
+                }
+            }
+            Advisory::QueueRemoved(name) => {
+                if let Some(session) = self.sessions.get_mut(&name) {
+                    session.is_away(LINGER.min(self.settings.grace));
+                }
+            }
+            Advisory::ConnectionAdded { connection, account } => {
+                if self.accounts.len() < KNOWN_ACCOUNTS {
+                    self.accounts.insert(connection, account);
+                }
+            }
+            Advisory::ConnectionRemoved(connection) => {
+                self.accounts.remove(&connection);
+                for session in self.sessions.values_mut() {
+                    if session.queue().owner() == connection {
+                        session.is_away(LINGER.min(self.settings.grace));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn handle_frame(&mut self, line: &Line, frame: Frame) -> Result<(), LineError> {
+        match frame.command {
+            Command::Message => match self.request(frame).await {
+                Some(ack) => line.acknowledge(std::iter::once(ack)).await,
+                None => Ok(()),
+            },
+            Command::Receipt if frame.get("receipt-id") == Some(SUBSCRIBED) => {
+                tracing::info!(broker = %self.settings.account.address, "connected to the broker");
+                self.state.send_replace(format!("connected to stomp://{}", self.settings.account.address));
+                Ok(())
+            }
+            Command::Error if frame.get("receipt-id") == Some(SUBSCRIBED) => {
+                Err(LineError::Refused(complaint(&frame)))
+            }
+            // Only acknowledgements are sent here besides. One that is refused means that somebody forged
+            // its id, and the true message would never be acknowledged.
+            Command::Error => Err(LineError::Complaint(complaint(&frame))),
+            other => {
+                tracing::debug!(%other, "the broker sent what it has no reason to send");
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes in a message. What is given back is to be acknowledged at once.
+    async fn request(&mut self, frame: Frame) -> Option<String> {
+        let ack = frame.get("ack").map(str::to_owned);
+        let Some(queue) = frame.get("reply-to").and_then(ReplyQueue::parse) else {
+            let connection = connection_of(frame.get("message-id").unwrap_or_default());
+            tracing::warn!(connection, "a message whose reply-to is no temporary queue is dropped");
+            return ack;
+        };
+        let message_id = frame.get("message-id").unwrap_or_default();
+        let correlation = frame.get("correlation-id").map(str::to_owned);
+        if !queue.is_owners(message_id) {
+            let connection = connection_of(message_id).to_owned();
+            let fault = Some(Fault::ForeignConnection { connection });
+            self.turn_away(&queue, Request { number: 0, correlation, body: frame.body, fault }).await;
+            return ack;
+        }
+        let verdict = self.repeats().judge(&queue, Some(message_id), correlation.as_deref(), &frame.body);
+        let number = match verdict {
+            Verdict::New(number) => number,
+            Verdict::UnderWay { number } => {
+                self.unacknowledged.entry(number).or_default().extend(ack);
+                return None;
+            }
+            Verdict::Answered { reply } => {
+                if let (Some(reply), Some(session)) = (reply, self.sessions.get_mut(queue.name())) {
+                    session.is_here();
+                    session.answer_again(0, correlation.as_deref(), reply);
+                }
+                return ack;
+            }
+            Verdict::Poison => {
+                tracing::warn!(message_id, "a message that was delivered again and again is dropped");
+                return ack;
+            }
+        };
+        let request = self.bounded(Request { number, correlation, body: frame.body, fault: None });
+        let full = self.sessions.len() >= self.settings.clients && !self.sessions.contains_key(queue.name());
+        if full {
+            let fault = Some(Fault::TooManyClients { limit: self.settings.clients });
+            self.turn_away(&queue, Request { fault, ..request }).await;
+            return ack;
+        }
+        let brought = match self.session(&queue).await {
+            Some(session) => {
+                session.is_here();
+                session.bring(request)
+            }
+            // The server is shutting down: the message stays with the broker.
+            None => return None,
+        };
+        if !brought {
+            tracing::error!("there was no room for a request, which is dropped");
+            return ack;
+        }
+        self.unacknowledged.entry(number).or_default().extend(ack);
+        None
+    }
+
+    /// Cuts a message that is too large, so that it is refused and not read.
+    fn bounded(&self, mut request: Request) -> Request {
+        let (size, limit) = (request.body.len(), self.settings.message_bytes);
+        if size > limit {
+            request.body.truncate(LOOKED_AT.min(limit));
+            request.fault = Some(Fault::TooLarge { size, limit });
+        }
+        request
+    }
+
+    /// The session of a reply queue; a new one for one that was not seen before.
+    async fn session(&mut self, queue: &ReplyQueue) -> Option<&mut Session> {
+        if !self.sessions.contains_key(queue.name()) {
+            let session = self.announce(queue).await?;
+            self.sessions.insert(queue.name().to_owned(), session);
+        }
+        self.sessions.get_mut(queue.name())
+    }
+
+    async fn announce(&mut self, queue: &ReplyQueue) -> Option<Session> {
+        let origin = Origin {
+            transport: "activemq",
+            peer: queue.owner().to_owned(),
+            account: self.accounts.get(queue.owner()).cloned(),
+            reply_to: queue.destination().as_ref().to_owned(),
+        };
+        let (link, outgoing) = self.clients.announce(origin).await.ok()?;
+        self.last_session += 1;
+        Some(Session::start(self.last_session, queue.clone(), link, outgoing, self.shared.clone()))
+    }
+
+    /// Has a message refused, on its session if there is one, else on one that ends with the answer.
+    async fn turn_away(&mut self, queue: &ReplyQueue, request: Request) {
+        if let Some(session) = self.sessions.get(queue.name()) {
+            if !session.bring(request) {
+                tracing::warn!("too many messages that are to be refused: one is left unanswered");
+            }
+        } else if let Some(session) = self.announce(queue).await {
+            let _ = session.bring(request);
+            session.leave_in_peace();
+        }
+    }
+
+    fn tick(&mut self, line: &Line) -> Result<(), LineError> {
+        if !self.advised && line.since.elapsed() > ADVISED_WITHIN {
+            self.sessions.values_mut().filter(|session| session.away.is_some()).for_each(Session::is_here);
+        }
+        self.drop_those_away_too_long();
+        if line.mode == Mode::Careful && line.since.elapsed() > CAREFUL_FOR {
+            return Err(LineError::CarefulNoMore);
+        }
+        Ok(())
+    }
+
+    fn drop_those_away_too_long(&mut self) {
+        self.sessions.retain(|name, session| {
+            let gone = session.away.is_some_and(|away| away.since.elapsed() >= away.at_most);
+            if gone {
+                tracing::info!(session = session.number, queue = %name, "a client is gone");
+            }
+            !gone
+        });
+    }
+
+    /// Sends what is still on its way, and says goodbye.
+    async fn take_leave(&mut self, line: Line) {
+        let until = Instant::now() + FAREWELL;
+        while self.sessions.values().any(|session| session.away.is_none()) {
+            tokio::select! {
+                Some(number) = self.committed.recv() => {
+                    if self.acknowledge(&line, number).await.is_err() {
+                        return;
+                    }
+                }
+                Some(notice) = self.notices.recv() => self.noticed(notice),
+                () = sleep_until(until) => break,
+            }
+        }
+        if let Ok(number) = self.committed.try_recv()
+            && self.acknowledge(&line, number).await.is_err()
+        {
+            return;
+        }
+        line.close().await;
+    }
+}

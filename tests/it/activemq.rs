@@ -1,0 +1,199 @@
+//! R29: clients behind a real ActiveMQ.
+
+use std::time::Instant;
+
+use beamq::wire::stomp::Command;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::{
+    broker::{Broker, call, request, state_is},
+    harness::text,
+    support,
+};
+
+#[tokio::test]
+async fn activemq_r29_a_client_submits_and_follows_a_job_through_the_broker() {
+    let broker = Broker::start().await;
+    let server = broker.server("").await;
+    let mut user = broker.user(&server).await;
+    let id = user.submit("hello", "print('grüße 😀')").await;
+    user.ends(&id, "succeeded").await;
+    assert_eq!(user.line(&id, "grüße").await, "😀");
+    assert_eq!(user.output(&id).await, ["grüße 😀"]);
+
+    // The audit knows the connection that it came over.
+    let direct = server.client().await;
+    let audit = direct.call("audit.list", json!({"limit": 50})).await;
+    let entries = audit["entries"].as_array().unwrap();
+    let submitted = entries.iter().find(|entry| entry["method"] == "job.submit").unwrap();
+    assert_eq!(submitted["transport"], "activemq", "{submitted}");
+    assert!(text(&submitted["client"]).contains("ID:"), "{submitted}");
+}
+
+#[tokio::test]
+async fn activemq_replies_are_text_with_the_correlation_id_and_an_end() {
+    let broker = Broker::start().await;
+    let server = broker.server("").await;
+    let mut raw = broker.raw().await;
+    raw.send(request("c:1\\\n", &call("server.info", json!({})))).await;
+    let (frame, reply) = raw.message().await;
+    assert_eq!(reply["result"]["instrument"], "DEMO", "{reply}");
+    assert_eq!(frame.get("correlation-id"), Some("c:1\\\n"));
+    assert_eq!(frame.get("content-length"), None, "a JMS client would get bytes");
+    let expires: u128 = frame.get("expires").unwrap().parse().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    assert!(expires > now && expires < now + 600_000, "{expires}");
+
+    // Characters beyond the BMP come as escapes, which Java's text messages can carry.
+    let reply = raw.call("2", "session.login", json!({"token": server.token})).await;
+    assert_eq!(reply["result"]["role"], "admin", "{reply}");
+    let job = json!({"job": {"name": "😀", "script": "pass"}});
+    let id = raw.call("3", "job.submit", job).await["result"]["id"].clone();
+    raw.send(request("4", &call("job.get", json!({"id": id})))).await;
+    let (frame, reply) = raw.message().await;
+    assert_eq!(reply["result"]["job"]["name"], "😀", "{reply}");
+    assert!(frame.body.windows(12).any(|part| part == br"\ud83d\ude00"), "{frame:?}");
+
+    // Java's own form of UTF-8 is understood.
+    let mut body = br#"{"jsonrpc":"2.0","id":5,"method":"job.submit","params":{"job":{"name":""#.to_vec();
+    body.extend(b"\xED\xA0\xBD\xED\xB8\x80");
+    body.extend(br#"","script":"pass"}}}"#);
+    raw.send(request("5", "").with_body(body).with_content_length()).await;
+    let (_, reply) = raw.message().await;
+    let id = reply["result"]["id"].clone();
+    let reply = raw.call("6", "job.get", json!({"id": id})).await;
+    assert_eq!(reply["result"]["job"]["name"], "😀", "{reply}");
+
+    // Somebody who leaves is no client any more.
+    let watcher = server.client().await;
+    drop(raw);
+    let give_up = Instant::now() + crate::harness::DEADLINE;
+    while watcher.call("server.status", json!({})).await["clients"] != 1 {
+        assert!(Instant::now() < give_up, "the client is not gone");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn activemq_r29_a_hundred_clients_and_large_messages() {
+    let broker = Broker::start().await;
+    let server = broker.server("").await;
+    let mut crowd = JoinSet::new();
+    let began = Instant::now();
+    for n in 0..100 {
+        let mut raw = broker.raw().await;
+        let token = server.token.clone();
+        crowd.spawn(async move {
+            let reply = raw.call("login", "session.login", json!({"token": token})).await;
+            assert!(reply.get("result").is_some(), "{reply}");
+            for round in 0..20 {
+                let reply = raw.call(&format!("{n}-{round}"), "server.info", json!({})).await;
+                assert_eq!(reply["result"]["instrument"], "DEMO");
+            }
+            raw
+        });
+    }
+    let mut crowd = crowd.join_all().await;
+    eprintln!("100 clients, 2 100 requests: {:?}", began.elapsed());
+    let mut raw = crowd.pop().unwrap();
+    let status = raw.call("status", "server.status", json!({})).await;
+    assert_eq!(status["result"]["clients"], 100);
+
+    // 5 MB go through; what is above the limit is refused, and everything goes on.
+    let script = format!("x = '{}'\nprint(len(x))", "y".repeat(5_000_000));
+    let reply = raw.call("large", "job.submit", json!({"job": {"name": "large", "script": script}})).await;
+    let id = text(&reply["result"]["id"]);
+    let reply = raw.call("get", "job.get", json!({"id": id})).await;
+    assert_eq!(reply["result"]["job"]["script"].as_str().map(str::len), Some(script.len()));
+    let huge = "z".repeat(20 << 20);
+    let reply = raw.call("huge", "job.submit", json!({"job": {"name": "huge", "script": huge}})).await;
+    assert_eq!(reply["error"]["code"], -32020, "{}", &reply.to_string()[..200]);
+    // The broker itself refuses what is beyond its own limit, and cuts that client off.
+    let mut giant = broker.raw().await;
+    giant.send(request("giant", &"g".repeat(101 << 20))).await;
+    let refused = giant.frame().await;
+    assert_eq!(refused.command, Command::Error, "{refused:?}");
+    let status = raw.call("after", "server.status", json!({})).await;
+    assert!(status["result"]["transports"]["activemq"].as_str().unwrap().starts_with("connected"));
+}
+
+#[tokio::test]
+async fn activemq_events_go_to_the_topic_once_and_in_order() {
+    let broker = Broker::start().await;
+    let server = broker.server("").await;
+    let mut observers = Vec::new();
+    for _ in 0..10 {
+        let mut raw = broker.raw().await;
+        raw.subscribe("/topic/beamq.DEMO.events").await;
+        observers.push(raw);
+    }
+    let mut user = server.client().await;
+    let lines = 20_000;
+    let id = user.submit("chatty", &format!("for n in range({lines}):\n    print('line', n)")).await;
+    user.ends(&id, "succeeded").await;
+    let mut reading = JoinSet::new();
+    for mut observer in observers {
+        let id = id.clone();
+        reading.spawn(async move {
+            let (mut seq, mut heard) = (0, Vec::new());
+            while heard.len() < lines {
+                let (_, event) = observer.message().await;
+                let next = event["params"]["seq"].as_u64().unwrap();
+                assert!(next > seq, "{next} after {seq}");
+                seq = next;
+                if event["method"] == "event.output" && event["params"]["job"] == id.as_str() {
+                    let lines = event["params"]["lines"].as_array().unwrap();
+                    heard.extend(lines.iter().map(|line| text(&line["text"])));
+                }
+            }
+            heard
+        });
+    }
+    let wanted: Vec<_> = (0..lines).map(|n| format!("line {n}")).collect();
+    for heard in reading.join_all().await {
+        assert!(heard == wanted, "an observer missed lines");
+    }
+}
+
+#[tokio::test]
+async fn activemq_the_command_line_works_through_the_broker() {
+    let broker = Broker::start().await;
+    let server = broker.server("").await;
+    let script = server.home.path().join("hello.py");
+    std::fs::write(&script, "print('hello from afar')").unwrap();
+    let (url, data) = (broker.url(), server.home.data());
+    let run = move |arguments: Vec<String>| {
+        let mut command = support::program();
+        command.arg("--server").arg(&url).arg("--data").arg(&data).args(arguments);
+        support::run(&mut command, b"")
+    };
+    tokio::task::spawn_blocking(move || {
+        let run = |line: &str| run(line.split_whitespace().map(str::to_owned).collect());
+        let file = script.display();
+        let submitted = run(&format!("--json submit {file} --wait --quiet")).expect_code(0);
+        let id = submitted.documents()[0]["jobs"][0]["id"].as_str().map(str::to_owned);
+        let id = id.unwrap_or_else(|| panic!("{:?}", submitted.documents()));
+        let output = run(&format!("output {id}")).expect_code(0);
+        assert!(output.out.contains("hello from afar"), "{}", output.out);
+        let status = run("--json status").expect_code(0).document();
+        assert!(status.to_string().contains("connected to stomp://"), "{status}");
+        run("queue hold --why beam").expect_code(0);
+        run(&format!("submit {file}")).expect_code(0);
+        let list = run("--json queue list").expect_code(0).document();
+        assert_eq!(list["waiting"].as_array().map(Vec::len), Some(1), "{list}");
+        run("queue clear").expect_code(0);
+        run("queue release").expect_code(0);
+        run("history").expect_code(0);
+        run(&format!("rerun {id} --wait --quiet")).expect_code(0);
+        run("pause").expect_code(5);
+    })
+    .await
+    .unwrap();
+    let wrong = format!("stomp://ss_client:wrong@127.0.0.1:{}", broker.stomp);
+    let refused = tokio::task::spawn_blocking(move || {
+        support::run(support::program().args(["--server", &wrong, "status"]), b"")
+    });
+    refused.await.unwrap().expect_code(4);
+    state_is(&server.client().await, "connected").await;
+}

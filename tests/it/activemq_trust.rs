@@ -1,0 +1,133 @@
+//! What a header says proves nothing: forged, injected and unusable messages.
+
+use beamq::wire::stomp::{Command, Frame};
+use serde_json::json;
+
+use crate::{
+    broker::{Broker, REQUESTS, RawStomp, call, request, state_is},
+    harness::text,
+    java::{Classes, Talking},
+};
+
+#[tokio::test]
+async fn activemq_r30_only_clients_may_ask_and_only_the_server_reads() {
+    let broker = Broker::start().await;
+    let _server = broker.server("").await;
+    // A client may neither read requests nor forge what the broker tells.
+    let mut client = broker.raw().await;
+    for destination in [REQUESTS, "/queue/other"] {
+        let frame = Frame::new(Command::Subscribe)
+            .header("id", destination)
+            .header("destination", destination)
+            .header("receipt", destination);
+        client.send(frame).await;
+        let refused = client.frame().await;
+        assert_eq!(refused.command, Command::Error, "{refused:?}");
+        assert!(refused.get("message").unwrap().contains("not authorized"), "{refused:?}");
+    }
+    for destination in ["/topic/ActiveMQ.Advisory.TempQueue", "/topic/beamq.DEMO.events", "/queue/other"] {
+        let frame =
+            Frame::new(Command::Send).header("destination", destination).header("receipt", destination);
+        client.send(frame.with_body("{}")).await;
+        let refused = client.frame().await;
+        assert_eq!(refused.command, Command::Error, "{destination}: {refused:?}");
+    }
+    // Whoever has no account has nothing at all.
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", broker.stomp)).await.unwrap();
+    drop(stream);
+    let refused = tokio::spawn(async move { RawStomp::open(broker.stomp, "nobody", "x").await }).await;
+    assert!(refused.is_err(), "nobody came in");
+}
+
+#[tokio::test]
+async fn activemq_a_reply_to_that_is_no_temporary_queue_is_dropped_and_harms_nothing() {
+    let broker = Broker::start().await;
+    let server = broker.server("").await;
+    let mut raw = broker.raw().await;
+    for reply_to in [None, Some("/queue/ss_admin"), Some("/topic/x"), Some("/queue/a,b")] {
+        let mut frame = Frame::new(Command::Send).header("destination", REQUESTS);
+        if let Some(reply_to) = reply_to {
+            frame = frame.header("reply-to", reply_to);
+        }
+        raw.send(frame.with_body(call("server.info", json!({})))).await;
+    }
+    for body in ["", "{", "null", "[[[[", "\u{1}"] {
+        raw.send(request("rubbish", body)).await;
+        let (frame, reply) = raw.message().await;
+        assert_eq!(frame.get("correlation-id"), Some("rubbish"));
+        assert_eq!(reply["success"], false, "{reply}");
+    }
+    assert!(raw.call("info", "server.info", json!({})).await.get("result").is_some());
+    state_is(&server.client().await, "connected").await;
+    assert_eq!(server.home.log().matches("not connected to the broker").count(), 0);
+}
+
+#[tokio::test]
+async fn activemq_r37_a_message_for_somebody_elses_session_is_refused_and_audited() {
+    let broker = Broker::start().await;
+    let server = broker.server("").await;
+    let mut victim = broker.raw().await;
+    victim.call("login", "session.login", json!({"token": server.token})).await;
+    victim.call("hold", "queue.hold", json!({})).await;
+
+    // Somebody else with the broker's credentials sends in the victim's name.
+    let sessions = server.client().await;
+    let audit = sessions.call("audit.list", json!({"limit": 20})).await;
+    let hold = audit["entries"].as_array().unwrap().iter().find(|e| e["method"] == "queue.hold").unwrap();
+    let client = text(&hold["client"]);
+    let owner = &client[client.find("ID:").unwrap()..];
+    let owner = owner.trim_end_matches(')');
+    let mut thief = RawStomp::open(broker.stomp, "other", &broker.password("other")).await;
+    let submit = call("job.submit", json!({"job": {"name": "not mine", "script": "pass"}}));
+    for reply_to in [format!("/remote-temp-queue/{owner}:1"), format!("/remote-temp-queue/{owner}:2")] {
+        let frame = Frame::new(Command::Send)
+            .header("destination", REQUESTS)
+            .header("reply-to", reply_to)
+            .header("correlation-id", "forged")
+            .with_body(submit.clone());
+        thief.send(frame).await;
+    }
+    let (frame, reply) = victim.message().await;
+    assert_eq!(frame.get("correlation-id"), Some("forged"));
+    assert_eq!(reply["error"]["code"], -32002, "{reply}");
+    let queue = victim.call("queue", "queue.get", json!({})).await;
+    assert_eq!(queue["result"]["waiting"], json!([]));
+    let audit = sessions.call("audit.list", json!({"limit": 20})).await;
+    let entries = audit["entries"].as_array().unwrap();
+    let refused = entries.iter().filter(|entry| entry["outcome"] == "forbidden").count();
+    assert!(refused >= 1, "{entries:#?}");
+}
+
+#[tokio::test]
+async fn activemq_a_message_that_breaks_the_connection_does_so_a_few_times_at_most() {
+    let broker = Broker::start().await;
+    let server = broker.server("").await;
+    // The broker passes on the names of properties as they are: one of these ends the headers early.
+    let classes = Classes::compile(server.home.path(), &["tests/peers/activemq/Forger.java"]).await;
+    let address = format!("tcp://127.0.0.1:{}", broker.openwire);
+    let mut forger = Talking::spawn(classes.command("Forger", &broker, &server, &address));
+    forger.says("sent").await;
+    let mut raw = broker.raw().await;
+    // Requests behind it are answered all the same; one that travelled with it may have to be sent again.
+    let mut answered = false;
+    for n in 0..20 {
+        let correlation = format!("after-{n}");
+        raw.send(request(&correlation, &call("server.info", json!({})))).await;
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(3), async {
+            loop {
+                let (frame, _) = raw.message().await;
+                if frame.get("correlation-id") == Some(correlation.as_str()) {
+                    return;
+                }
+            }
+        });
+        if answer.await.is_ok() {
+            answered = true;
+            break;
+        }
+    }
+    assert!(answered, "{}", server.home.log());
+    state_is(&server.client().await, "connected").await;
+    let log = server.home.log();
+    assert!(log.contains("breaks the rules of STOMP"), "the message did no harm at all: {log}");
+}
