@@ -46,6 +46,9 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    if http_wanted(&config, options) {
+        tracing::warn!("this version of beamq has no HTTP endpoint: nothing listens for HTTP");
+    }
     let endpoint = listen(&config, options.stomp).await?;
     let address = endpoint.as_ref().map(EmbeddedEndpoint::local_addr);
 
@@ -68,6 +71,9 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let mut settings = settings(&config, verifier.clone(), address)?;
     let broker = broker::start(&config, doors.clone(), hung_up.clone());
     settings.broker = broker.as_ref().map(|broker| broker.state.clone());
+    if http_wanted(&config, options) {
+        settings.transports.insert("http".into(), "not part of this version".into());
+    }
     let commands = Loaded::load(options, &config, &data_dir.work()).map_err(ServeError::Commands)?;
     let mut python_settings = config.python_settings(data_dir.work());
     python_settings.path.extend_from_slice(commands.folders());
@@ -126,10 +132,13 @@ fn configuration(options: &ServeOptions) -> Result<Config, ServeError> {
     if config.engine.kind == EngineKind::Nicos {
         return not_yet("the nicos engine", "set engine.kind: python");
     }
-    if options.http.is_some() || config.transports.http.on().is_some() {
-        return not_yet("the HTTP endpoint", "leave out --http and transports.http, or set it to off");
-    }
     Ok(config)
+}
+
+/// Whether somebody asked for HTTP. This version does not serve it, and says so where people look, instead
+/// of keeping an instrument from starting over it.
+fn http_wanted(config: &Config, options: &ServeOptions) -> bool {
+    options.http.is_some() || config.transports.http.on().is_some()
 }
 
 /// The interpreter must be there at the start; one that vanishes later blocks the queue until it is back.

@@ -159,3 +159,12 @@ async fn r40_a_server_that_is_ready_says_where_and_writes_it_down() {
     let written: serde_json::Value = serde_json::from_str(&written).unwrap();
     assert_eq!((&written["pid"], &written["stomp"]), (&ready["pid"], &ready["stomp"]));
 }
+
+#[tokio::test]
+async fn http_that_is_asked_for_is_not_missing_silently() {
+    let server = Server::with("transports:\n  http: {address: \"127.0.0.1:0\"}\n").await;
+    let user = server.client().await;
+    let status = user.call("server.status", serde_json::json!({})).await;
+    assert_eq!(status["transports"]["http"], "not part of this version");
+    assert_eq!(server.ready["http"], serde_json::Value::Null);
+}
