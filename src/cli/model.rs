@@ -1,6 +1,8 @@
 //! What the command line reads of the server's answers. It is lenient on purpose: members that are new or
 //! missing never keep an older program from showing the rest.
 
+use std::collections::BTreeMap;
+
 use beamq_machines::{Progress, Report};
 use serde::Deserialize;
 use serde_json::Value;
@@ -95,6 +97,17 @@ pub struct Queue {
     pub why: Option<String>,
     pub active: Option<Job>,
     pub waiting: Vec<Job>,
+    pub groups: BTreeMap<String, Group>,
+}
+
+/// How far a series of jobs has come.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Group {
+    pub submitted: u64,
+    pub ended: u64,
+    pub failed: u64,
+    pub expected_finish: Option<String>,
 }
 
 /// The answer of `server.status`.

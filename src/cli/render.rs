@@ -3,7 +3,7 @@
 use beamq_machines::{Phase, Report};
 
 use super::{
-    model::{Finding, Job, JobState, Prompt},
+    model::{Finding, Group, Job, JobState, Prompt},
     moment,
     terminal::{Terminal, Tone},
 };
@@ -64,6 +64,19 @@ pub fn cell(text: &str, longest: usize) -> String {
         return text.chars().map(clean).collect();
     }
     text.chars().take(longest.saturating_sub(1)).map(clean).chain(['…']).collect()
+}
+
+/// How far a series of jobs has come: `night: 3 of 12, 1 did not succeed`.
+#[must_use]
+pub fn group(name: &str, group: &Group) -> String {
+    let mut text = format!("{}: {} of {}", cell(name, 40), group.ended, group.submitted);
+    if group.failed > 0 {
+        text.push_str(&format!(", {} did not succeed", group.failed));
+    }
+    if let Some(time) = &group.expected_finish {
+        text.push_str(&format!(", done about {}", moment::short(time)));
+    }
+    text
 }
 
 /// The tone of a job's state.

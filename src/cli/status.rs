@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     connect::{Globals, Session},
     exit::Failure,
-    model::{Info, Status},
+    model::{Info, Queue, Status},
     moment, render,
     terminal::{Terminal, Tone},
 };
@@ -23,12 +23,16 @@ pub(super) async fn print(session: &Session) -> Result<(), Failure> {
         let status: Value = session.call("server.status", json!({})).await?;
         return session.terminal.document(&status);
     }
-    let (status, info) =
-        tokio::join!(session.call("server.status", json!({})), session.call("server.info", json!({})));
-    text(&status?, &info?, &session.terminal).iter().try_for_each(|line| session.terminal.line(line))
+    // One waiting job tells of the series that comes next, when none is active.
+    let (status, info, queue) = tokio::join!(
+        session.call("server.status", json!({})),
+        session.call("server.info", json!({})),
+        session.call("queue.get", json!({"limit": 1}))
+    );
+    text(&status?, &info?, &queue?, &session.terminal).iter().try_for_each(|line| session.terminal.line(line))
 }
 
-fn text(status: &Status, info: &Info, terminal: &Terminal) -> Vec<String> {
+fn text(status: &Status, info: &Info, page: &Queue, terminal: &Terminal) -> Vec<String> {
     let row =
         |name: &str, text: String| format!("{}{text}", terminal.tone(Tone::Faint, &format!("{name:<12}")));
     let uptime =
@@ -71,6 +75,7 @@ fn text(status: &Status, info: &Info, terminal: &Terminal) -> Vec<String> {
             )
         }
     });
+    lines.extend(page.groups.iter().map(|(name, group)| row("group", render::group(name, group))));
     if let Some(clients) = status.clients {
         lines.push(row("clients", clients.to_string()));
     }
@@ -83,7 +88,7 @@ mod tests {
     use crate::cli::{model::Job, terminal::ColorWhen};
 
     #[test]
-    fn the_status_fits_on_five_lines() {
+    fn the_status_fits_on_six_lines() {
         let status: Status = serde_json::from_value(json!({
             "queue": {"state": "held", "why": "job 3 failed", "revision": 17, "length": 4},
             "active": {"id": "5", "name": "cells.py", "state": "paused", "owner": "ann",
@@ -94,7 +99,12 @@ mod tests {
         }))
         .unwrap_or_default();
         let info = Info { name: "beamq".into(), version: "0.1.0".into(), instrument: "DEMO".into() };
-        let lines = text(&status, &info, &Terminal::new(false, false, ColorWhen::Never));
+        let page: Queue = serde_json::from_value(json!({
+            "groups": {"night": {"submitted": 12, "ended": 3, "failed": 0, "waiting": 8, "active": "5",
+                "expected_finish": "2020-03-01T22:00:00Z"}},
+        }))
+        .unwrap_or_default();
+        let lines = text(&status, &info, &page, &Terminal::new(false, false, ColorWhen::Never));
         assert_eq!(
             lines,
             [
@@ -102,11 +112,12 @@ mod tests {
                 "engine      python ready",
                 "queue       held (job 3 failed), 4 waiting, revision 17",
                 "active      job 5 cells.py paused (by ann) · line 12 · step Measure · 40 % · 1 min 12 s",
+                &format!("group       night: 3 of 12, done about {}", moment::short("2020-03-01T22:00:00Z")),
                 "clients     2",
             ]
         );
         let idle = Status { active: None::<Job>, ..Status::default() };
-        let lines = text(&idle, &info, &Terminal::new(false, false, ColorWhen::Never));
+        let lines = text(&idle, &info, &Queue::default(), &Terminal::new(false, false, ColorWhen::Never));
         assert_eq!(lines.last().map(String::as_str), Some("active      –"));
     }
 }

@@ -16,8 +16,8 @@ use super::{
     PromptEvent, QueueEvent, Rfc3339, RpcError, Settled,
     view::{
         AuditEntry, AuditView, BatchSubmitted, BatchVerdict, CatalogueStatus, Elapsed, EngineStatus,
-        Estimate, EstimateSource, Finding, HistoryView, JobCreated, JobEdited, JobReply, JobStateName,
-        JobView, LoggedIn, OutputLineView, OutputSize, OutputView, QueueOrder, QueueStateName,
+        Estimate, EstimateSource, Finding, GroupView, HistoryView, JobCreated, JobEdited, JobReply,
+        JobStateName, JobView, LoggedIn, OutputLineView, OutputSize, OutputView, QueueOrder, QueueStateName,
         QueueStateReply, QueueStatus, QueueView, Removed, RunPausing, RunState, ServerInfo, Severity,
         StatusView, Submitted, Subscribed,
     },
@@ -211,6 +211,17 @@ fn results() -> Vec<(&'static str, Value)> {
                 active: None,
                 waiting: vec![fresh_job()],
                 length: 1,
+                groups: BTreeMap::from([(
+                    "night".to_owned(),
+                    GroupView {
+                        submitted: 12,
+                        ended: 3,
+                        failed: 1,
+                        waiting: 8,
+                        active: Some(JobId(16)),
+                        expected_finish: Some(NOON),
+                    },
+                )]),
             }),
         ),
         ("queue.move", shown(QueueOrder { revision: 12, order: vec![JobId(18), JobId(17)] })),

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use beamq_machines::{
     JobBody, JobId, Timestamp,
-    core::Core,
+    core::{Core, GroupTally},
     job::{JobMachine, State},
     queue,
 };
 
 use crate::{
     journal::JobRow,
-    protocol::view::{Elapsed, Finding, JobStateName, JobView, QueueStateName, QueueStatus, QueueView},
+    protocol::view::{
+        Elapsed, Finding, GroupView, JobStateName, JobView, QueueStateName, QueueStatus, QueueView,
+    },
 };
 
 /// The name that clients know for a job's state.
@@ -99,6 +101,33 @@ pub(super) fn queue_status(core: &Core) -> QueueStatus {
     }
 }
 
+/// The series that the active job and these waiting ones belong to.
+fn groups(core: &Core, waiting: &[(JobMachine, Vec<Finding>)]) -> BTreeMap<String, GroupView> {
+    let active = core.queue().active.and_then(|id| core.job(id));
+    let members = active.into_iter().chain(waiting.iter().map(|(machine, _)| machine));
+    let mut groups = BTreeMap::new();
+    for group in members.filter_map(|machine| machine.spec.group.as_ref()) {
+        if !groups.contains_key(group)
+            && let Some(tally) = core.groups().get(group)
+        {
+            let active = active.filter(|machine| machine.spec.group.as_ref() == Some(group));
+            groups.insert(group.clone(), group_view(tally, active.map(|machine| machine.id)));
+        }
+    }
+    groups
+}
+
+fn group_view(tally: &GroupTally, active: Option<JobId>) -> GroupView {
+    GroupView {
+        submitted: tally.submitted,
+        ended: tally.ended,
+        failed: tally.failed,
+        waiting: tally.submitted.saturating_sub(tally.ended + u64::from(active.is_some())),
+        active,
+        expected_finish: None,
+    }
+}
+
 /// The waiting jobs of a page, cheap to take out of the loop: turning them into text happens outside.
 pub(super) struct QueuePage {
     pub(super) head: QueueView,
@@ -120,13 +149,14 @@ impl QueuePage {
         let queue = core.queue();
         let skip = usize::try_from(offset).unwrap_or(usize::MAX);
         let take = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-        let jobs = queue
+        let jobs: Vec<_> = queue
             .order
             .iter()
             .skip(skip)
             .take(take)
             .filter_map(|id| Some((core.job(*id)?.clone(), flags.get(id).cloned().unwrap_or_default())))
             .collect();
+        let groups = groups(core, &jobs);
         let mut active = active_job(core, now);
         if scripts && let Some(machine) = queue.active.and_then(|id| core.job(id)) {
             active = active.map(|view| view.with_body(&machine.spec.body));
@@ -138,6 +168,7 @@ impl QueuePage {
             active,
             waiting: Vec::new(),
             length: queue.order.len() as u64,
+            groups,
         };
         Self { head, first: offset, jobs, scripts, now }
     }

@@ -29,6 +29,17 @@ fn the_list_shows_what_waits_and_why_nothing_starts() {
 }
 
 #[test]
+fn r8a_the_list_and_the_status_show_how_far_a_series_has_come() {
+    let (server, _) = held_with(1);
+    let script = server.script("angle.py", "pass\n");
+    server.run(&["submit", &script, "--repeat", "3", "--group", "night", "--front"]).expect_code(0);
+    let listed = server.run(&["queue"]).expect_code(0);
+    assert_eq!(listed.out.lines().last(), Some("group night: 0 of 3"));
+    let status = server.run(&["status"]).expect_code(0);
+    assert!(status.out.contains("group       night: 0 of 3\n"), "{}", status.out);
+}
+
+#[test]
 fn jobs_are_moved_one_by_one_and_many_together() {
     let (server, ids) = held_with(4);
     let [a, b, c, d] = strs(&ids)[..] else { panic!("four jobs") };

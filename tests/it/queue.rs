@@ -331,3 +331,46 @@ async fn r08a_a_group_is_moved_held_and_removed_as_one() {
     let error = user.refused("queue.move", json!({"group": "scan", "place": "front"})).await;
     assert_eq!((error.code, error.text("field")), (-32011, Some("group")));
 }
+
+#[tokio::test]
+async fn r8a_a_group_shows_how_far_it_has_come_until_its_last_job_has_ended() {
+    let server = Server::start().await;
+    let mut user = server.client().await;
+    let gate = server.home.path().join("gate");
+    user.call("queue.hold", json!({})).await;
+    let group = |script: &str| json!({"name": "angle", "script": script, "group": "night"});
+    let first = user.submit_job(group("pass")).await;
+    let fails = user.submit_job(group("raise SystemExit(1)")).await;
+    let active = user.submit_job(group(&waits_for(&gate))).await;
+    let removed = user.submit_job(group("pass")).await;
+    let last = user.submit_job(group("pass")).await;
+    let other = user.submit("of no group", "pass").await;
+    let all = json!({"submitted": 5, "ended": 0, "failed": 0, "waiting": 5});
+    assert_eq!(user.queue().await["groups"], json!({"night": all}));
+
+    user.call("job.remove", json!({"ids": [removed]})).await;
+    user.call("queue.release", json!({})).await;
+    user.ends(&first, "succeeded").await;
+    user.ends(&fails, "failed").await;
+    user.call("queue.release", json!({})).await;
+    user.line(&active, "group").await;
+    let two_of_four = json!({"submitted": 4, "ended": 2, "failed": 1, "waiting": 1, "active": active});
+    assert_eq!(user.queue().await["groups"], json!({"night": two_of_four}));
+    // A page tells of its own series and of the active job's.
+    let page = user.call("queue.get", json!({"offset": 1})).await;
+    assert_eq!((&page["waiting"][0]["id"], page["groups"].get("night")), (&json!(other), Some(&two_of_four)));
+
+    // A restart keeps the count, and the job that it interrupted has ended.
+    let server = server.kill().await.start().await;
+    let mut user = server.client().await;
+    let three_of_four = json!({"submitted": 4, "ended": 3, "failed": 2, "waiting": 1});
+    assert_eq!(user.queue().await["groups"], json!({"night": three_of_four}));
+    user.call("queue.release", json!({})).await;
+    user.ends(&last, "succeeded").await;
+    user.ends(&other, "succeeded").await;
+    assert_eq!(user.queue().await.get("groups"), None, "the series is over");
+    let again = json!({"name": "angle", "script": "pass", "group": "night", "held": true});
+    user.submit_job(again).await;
+    let anew = json!({"submitted": 1, "ended": 0, "failed": 0, "waiting": 1});
+    assert_eq!(user.queue().await["groups"], json!({"night": anew}));
+}

@@ -34,10 +34,11 @@ use crate::{
     turn::{CommandErrorPolicy, Policy, QueuePolicy, Rejected, Turn},
 };
 
-/// How far a series of jobs has come.
+/// How far a series of jobs has come. It is kept until the last of its jobs has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupTally {
-    /// How many jobs it has had so far.
+    /// How many jobs it has: those that ended and those to come. One that was taken off the queue never
+    /// was to come, and does not count.
     pub submitted: u64,
     /// How many of them have ended, however.
     pub ended: u64,
@@ -218,15 +219,20 @@ impl Core {
         if let Some(rejected) = turn.rejected {
             return Err(Rejected { state: state.name(), ..rejected });
         }
-        let failed = !matches!(state, job::State::Succeeded {});
         let ended = state.is_final();
+        let removed = matches!(state, job::State::Cancelled {});
+        let failed = !matches!(state, job::State::Succeeded {});
         let group = machine.spec.group.clone();
         self.regroup(group_before, group.clone());
         if ended {
             if let Some(machine) = self.kept.jobs.remove(&id) {
                 self.ended.push(machine);
             }
-            self.count_ended(group, failed);
+            if removed {
+                self.regroup(group, None);
+            } else {
+                self.count_ended(group, failed);
+            }
         }
         Ok(turn.effects)
     }

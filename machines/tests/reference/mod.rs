@@ -134,7 +134,7 @@ pub struct Model {
     pub draining: bool,
     pub blocked: bool,
     pub revision: u64,
-    /// The members of the group since it began: whether each has ended, and well.
+    /// The members of the group since it began that were not removed: whether each has ended, and well.
     pub group: Vec<(Id, Option<bool>)>,
     pub ended: Vec<(Id, &'static str)>,
     /// What the last order must be answered: `ok`, or the kind of the refusal.
@@ -252,6 +252,9 @@ impl Model {
 
     fn end(&mut self, id: Id, state: &'static str) {
         self.ended.push((id, state));
+        if state == "cancelled" {
+            self.group.retain(|member| member.0 != id);
+        }
         for member in self.group.iter_mut().filter(|member| member.0 == id) {
             member.1 = Some(state == "succeeded");
         }

@@ -36,6 +36,7 @@ fn text(queue: &Queue, terminal: &Terminal) -> Vec<String> {
         table.row(row(position.to_string(), job));
     }
     lines.extend(table.lines(terminal));
+    lines.extend(queue.groups.iter().map(|(name, group)| format!("group {}", render::group(name, group))));
     lines
 }
 
@@ -67,6 +68,7 @@ mod tests {
                     "estimate": {"low_s": 60.0, "expected_s": 90.0, "high_s": 120.0, "source": "history"}},
                 {"id": "17", "name": "cool down", "state": "held", "owner": "ann"},
             ],
+            "groups": {"night": {"submitted": 12, "ended": 3, "failed": 1, "waiting": 9}},
         }))
         .unwrap_or_default();
         let lines = text(&queue, &Terminal::new(false, false, ColorWhen::Never));
@@ -78,6 +80,7 @@ mod tests {
                 "▸  5   running  cells.py   ann    unknown",
                 "0  6   queued   scan       bob    1 min 30 s  night",
                 "1  17  held     cool down  ann    unknown",
+                "group night: 3 of 12, 1 did not succeed",
             ]
         );
     }

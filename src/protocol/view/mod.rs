@@ -17,7 +17,7 @@ pub use job::{
 };
 pub use output::{OutputLineView, OutputView};
 pub use queue::{
-    BatchSubmitted, BatchVerdict, QueueOrder, QueueStateName, QueueStateReply, QueueView, Removed,
+    BatchSubmitted, BatchVerdict, GroupView, QueueOrder, QueueStateName, QueueStateReply, QueueView, Removed,
     RunPausing, RunState, Submitted,
 };
 pub use server::{

@@ -1,13 +1,13 @@
 //! The queue and the running job, as clients see them.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use beamq_machines::JobId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Finding, JobStateName, JobView};
-use crate::protocol::RpcError;
+use crate::protocol::{Rfc3339, RpcError};
 
 /// The states of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +64,29 @@ pub struct QueueView {
     pub waiting: Vec<JobView>,
     /// How many jobs wait in all.
     pub length: u64,
+    /// How far the series have come that `active` and `waiting` belong to, by the name of the group.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, GroupView>,
+}
+
+/// How far a series of jobs has come: "3 of 12" is `ended` of `submitted`. It is forgotten when its last
+/// job has ended; a job that comes with the same group later begins a new series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GroupView {
+    /// How many jobs it has, without those that were removed from the queue.
+    pub submitted: u64,
+    /// How many of them have ended, however.
+    pub ended: u64,
+    /// How many of those that ended did not succeed.
+    pub failed: u64,
+    /// How many of them wait.
+    pub waiting: u64,
+    /// The one that is active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<JobId>,
+    /// When its last job is expected to end; absent while that is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_finish: Option<Rfc3339>,
 }
 
 /// Result of `job.submit`.
