@@ -37,6 +37,49 @@ async fn finally_and_exit_functions_run_when_asked() {
     assert_eq!(report.traceback.len(), 1, "nothing of the worker: {:?}", report.traceback);
 }
 
+/// From 3.11 on, what a signal handler raises at the jump of a loop can be looked up outside the `try` that
+/// the loop is the first statement of.
+#[tokio::test]
+async fn a_finally_block_around_a_loop_runs_wherever_the_loop_is() {
+    for (line, source) in [
+        (3, "print('up')\ntry:\n    while True: pass\nfinally:\n    print('finally ran')"),
+        (4, "n = 1\nprint('up')\ntry:\n    while n: n = 2\nfinally:\n    print('finally ran')"),
+        (
+            4,
+            "import itertools\nprint('up')\ntry:\n    for _ in itertools.repeat(0): pass\nfinally:\n    print('finally ran')",
+        ),
+        (
+            4,
+            "import beamq\nprint('up')\ntry:\n    while True: len('')\nexcept beamq.Abort:\n    print('finally ran')\n    raise",
+        ),
+        (
+            4,
+            "print('up')\ntry:\n    try:\n        while True: pass\n    except ValueError: pass\nfinally:\n    print('finally ran')",
+        ),
+        // A function that is no part of the script.
+        (
+            4,
+            "text = \"def wait():\\n  try:\\n    while True: pass\\n  finally:\\n    print('finally ran')\"\nexec(compile(text, 'library.py', 'exec'))\nprint('up')\nwait()",
+        ),
+    ] {
+        for paused in [false, true] {
+            let mut engine = Engine::start();
+            engine.submit(source);
+            // What is printed shows before the `try` is entered; the line shows when it has been.
+            engine.until(|told| told.progress.iter().any(|progress| progress.line == Some(line))).await;
+            // Within a library no line pauses.
+            if paused && !source.contains("library.py") {
+                engine.call(EngineCall::Pause(engine.job(), PauseLevel::Line));
+                engine.until(|told| !told.paused.is_empty()).await;
+            }
+            engine.call(EngineCall::Abort(engine.job(), AbortStage::Ask));
+            let told = engine.until_ended().await;
+            assert_eq!(told.stdout(), ["up", "finally ran"], "paused: {paused}, {source}");
+            assert_eq!(told.end().report.error_type, "Abort");
+        }
+    }
+}
+
 #[tokio::test]
 async fn python_code_ends_when_asked() {
     for source in [

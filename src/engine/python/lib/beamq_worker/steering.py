@@ -28,10 +28,13 @@ SIGNAL = signal.SIGURG
 JUMPS_BACK = frozenset(
     opmap[name] for name in ("JUMP_BACKWARD", "JUMP_ABSOLUTE") if name in opmap
 )
-# CPython 3.11 handles signals after a jump back and looks for the handlers of what they raise at the
-# instruction before its target. When `while True: pass` is the first statement of a `try`, that
-# instruction is the `try` itself, which its own `except` and `finally` do not cover.
-HANDLERS_MISS_LOOPS = sys.version_info[:2] == (3, 11)
+# From 3.11 on an exception finds its handler by the place of an instruction. What a signal handler raises at
+# a jump back to the head of a loop is looked up at a place that can lie outside the `try` around the loop:
+# 3.11 and 3.12 take the instruction in front of the loop, which is the `try` itself when the loop comes
+# first in it, and 3.13 covers some of these jumps by no handler at all. `finally` and `except` would be
+# passed over. 3.12 reports such a jump as a new line, with the same fault; only what is raised at the next
+# instruction finds its handler everywhere.
+JUMPS_MISS_HANDLERS = sys.version_info >= (3, 11)
 original_sleep = time.sleep
 
 END_OF_THREADS = threading._shutdown.__code__
@@ -43,18 +46,34 @@ POLL_COUNTS_FOR = 1.0
 # No wait trusts a single wake-up for longer than this, in seconds.
 LONGEST_SLICE = 2.0
 
+OUR_FOLDER = os.path.dirname(__file__) + os.sep
+# How many calls deep the tracing of a line goes at most.
+DEEPEST_IN_TRACER = 8
+
 IDLE, RUNNING, OVER, FORKED = "idle", "running", "over", "forked"
 
 
+def jumps_back(frame):
+    """Whether the frame is at the jump back to the head of a loop."""
+    if frame is None or not 0 <= frame.f_lasti < len(frame.f_code.co_code):
+        return False
+    return frame.f_code.co_code[frame.f_lasti] in JUMPS_BACK
+
+
+def outside_worker(frame):
+    """The frame where what is raised here comes out: a signal can interrupt the handler of another one."""
+    while frame is not None and frame.f_code.co_filename.startswith(OUR_FOLDER):
+        frame = frame.f_back
+    return frame
+
+
 def spins(frame):
-    """Whether the frame is in a loop of a single instruction, as `while True: pass` in one line is.
+    """Whether the frame may be in a loop of a single instruction, as `while True: pass` in one line is.
 
     CPython 3.10 and 3.11 report no new line there, however often it goes round; only the tracing of
     instructions stops it.
     """
-    if frame is None or not 0 <= frame.f_lasti < len(frame.f_code.co_code):
-        return False
-    return sys.version_info[:2] in ((3, 10), (3, 11)) and frame.f_code.co_code[frame.f_lasti] in JUMPS_BACK
+    return sys.version_info[:2] in ((3, 10), (3, 11)) and jumps_back(frame)
 
 
 class Wait:
@@ -170,12 +189,20 @@ class Steering:
         if deferral.depth:
             deferral.pending = True
             return
-        deferral.depth = 1
-        try:
-            self.channel.pump(self.handle)
-        finally:
+        self._take_and_act(frame)
+
+    def _take_and_act(self, frame):
+        """Take what the server says and act on it. A signal that comes meanwhile says that there may be
+        more."""
+        deferral = self.channel.deferral
+        deferral.pending = True
+        while deferral.pending:
             deferral.pending = False
-            deferral.depth = 0
+            deferral.depth = 1
+            try:
+                self.channel.pump(self.handle)
+            finally:
+                deferral.depth = 0
         self.act(frame)
 
     def act(self, frame):
@@ -185,9 +212,10 @@ class Steering:
             self._raise_abort()
         if self.phase != RUNNING:
             return
-        if self.abort and self._abort_is_due():
-            if HANDLERS_MISS_LOOPS and spins(frame):
-                self._trace_on(frame)
+        if self.abort and not self._in_tracer(frame) and self._abort_is_due():
+            surface = outside_worker(frame)
+            if JUMPS_MISS_HANDLERS and jumps_back(surface):
+                self._raise_at_next_instruction(surface)
             else:
                 self._raise_abort()
         self._wake()
@@ -214,6 +242,13 @@ class Steering:
     def _raise_abort(self):
         self._abort_raised = True
         raise beamq.Abort("the job was aborted")
+
+    def _raise_at_next_instruction(self, frame):
+        """Have the tracing of this frame raise the abort, wherever its code is from."""
+        self._trace_on(frame)
+        frame.f_trace = self._trace_line
+        frame.f_trace_opcodes = True
+        self._traced_frames.append(frame)
 
     def check_abort(self):
         if self.abort and self._abort_is_due():
@@ -248,15 +283,29 @@ class Steering:
 
     def _trace_line(self, frame, event, _argument):
         if event in ("line", "opcode"):
-            if self.abort and self._abort_is_due():
-                self._trace_off()
-                self._raise_abort()
-            if self._pause in ("line", "now"):
+            if self._pause in ("line", "now") and not self.abort:
                 self._pause_here(frame.f_lineno)
+            if self.abort and self._abort_is_due():
+                if event == "line" and JUMPS_MISS_HANDLERS:
+                    self._raise_at_next_instruction(frame)
+                else:
+                    self._trace_off()
+                    self._raise_abort()
         return self._trace_line if self._tracing else None
 
+    def _in_tracer(self, frame):
+        """Whether the main thread is in the tracing itself, which raises at the right place."""
+        for _ in range(DEEPEST_IN_TRACER):
+            if frame is None:
+                return False
+            if frame.f_code in (Steering._trace_line.__code__, Steering._trace_call.__code__):
+                return True
+            frame = frame.f_back
+        return False
+
     def _pause_here(self, line):
-        """Hold the main thread until the server says how to go on. Returns how long that took."""
+        """Hold the main thread until the server says how to go on. Returns how long that took. An abort
+        ends it by an exception, unless the tracing of a frame sees to that."""
         began = time.monotonic()
         self._go_on = False
         self._paused = True
@@ -265,6 +314,8 @@ class Steering:
             self._trace_off()
             self.channel.send("paused", line=line)
             while not self._go_on:
+                if self.abort and self._in_tracer(sys._getframe()):
+                    break
                 self.check_abort()
                 self._wakeup.acquire(True, LONGEST_SLICE)
         finally:
@@ -395,7 +446,7 @@ class Steering:
         self.script_file = script_file
         self.black_box = black_box
         self.phase = RUNNING
-        self.channel.deferral.act = lambda depth: self.act(sys._getframe(depth + 1))
+        self.channel.deferral.act = lambda depth: self._take_and_act(sys._getframe(depth + 1))
         # What was asked while the script was compiled.
         self.on_signal(SIGNAL, sys._getframe())
 
