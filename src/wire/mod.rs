@@ -1,3 +1,4 @@
-//! Bytes to frames and back. Pure: nothing here opens a socket.
+//! Bytes to frames and values, and back. Pure: nothing here opens a socket.
 
+pub mod pickle;
 pub mod stomp;

@@ -1,0 +1,89 @@
+//! The payload as it is read: every read is checked against the end.
+
+use super::DecodeError;
+
+pub(super) struct Input<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// Where the next byte is, counted from the beginning.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        let end = self.at.checked_add(length);
+        let Some(taken) = end.and_then(|end| self.bytes.get(self.at..end)) else {
+            return Err(DecodeError::Truncated { at: self.at });
+        };
+        self.at += length;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let Some((taken, _)) = self.bytes.get(self.at..).and_then(|rest| rest.split_first_chunk::<N>())
+        else {
+            return Err(DecodeError::Truncated { at: self.at });
+        };
+        self.at += N;
+        Ok(*taken)
+    }
+
+    pub(super) fn u8(&mut self) -> Result<u8, DecodeError> {
+        self.array().map(|[byte]| byte)
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16, DecodeError> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, DecodeError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(super) fn i32(&mut self) -> Result<i32, DecodeError> {
+        self.array().map(i32::from_le_bytes)
+    }
+
+    pub(super) fn float(&mut self) -> Result<f64, DecodeError> {
+        self.array().map(f64::from_be_bytes)
+    }
+
+    /// As many bytes as the byte before them says.
+    pub(super) fn counted1(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = self.u8()?;
+        self.take(usize::from(length))
+    }
+
+    /// As many bytes as the four bytes before them say.
+    pub(super) fn counted4(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = self.u32()?;
+        self.take(usize::try_from(length).unwrap_or(usize::MAX))
+    }
+
+    /// As many bytes as the eight bytes before them say.
+    pub(super) fn counted8(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = self.u64()?;
+        self.take(usize::try_from(length).unwrap_or(usize::MAX))
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, DecodeError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// What comes before the next line feed.
+    pub(super) fn line(&mut self) -> Result<&'a [u8], DecodeError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let Some(length) = rest.iter().position(|&byte| byte == b'\n') else {
+            return Err(DecodeError::Truncated { at: self.at });
+        };
+        self.at += length + 1;
+        Ok(rest.get(..length).unwrap_or_default())
+    }
+}
