@@ -2,9 +2,13 @@
 
 use serde_json::Value;
 
+use super::stance::Consumer;
+
 /// The topics that tell it. Each begins with what exists already when somebody subscribes.
-pub(super) const TOPICS: [&str; 2] =
-    ["/topic/ActiveMQ.Advisory.TempQueue", "/topic/ActiveMQ.Advisory.Connection"];
+pub(super) fn topics(requests: &str) -> [String; 3] {
+    ["TempQueue", "Connection", &format!("Consumer.Queue.{requests}")]
+        .map(|name| format!("/topic/ActiveMQ.Advisory.{name}"))
+}
 
 /// A piece of news.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +21,10 @@ pub(super) enum Advisory {
     ConnectionAdded { connection: String, account: String },
     /// A connection is gone.
     ConnectionRemoved(String),
+    /// Somebody reads requests, and wants to be the only one.
+    ConsumerAdded(Consumer),
+    /// Somebody reads requests no longer.
+    ConsumerRemoved(Consumer),
 }
 
 impl Advisory {
@@ -38,12 +46,23 @@ impl Advisory {
                 account,
             });
         }
+        if let Some(consumer) = news.get("ConsumerInfo") {
+            let exclusive = consumer.get("exclusive").and_then(Value::as_bool)?;
+            let consumer = read_consumer(consumer.get("consumerId")?)?;
+            return exclusive.then_some(Self::ConsumerAdded(consumer));
+        }
         let gone = news.get("RemoveInfo")?.get("objectId")?;
-        (gone.get("@class")? == "ConnectionId")
-            .then(|| text(gone.get("value")))
-            .flatten()
-            .map(Self::ConnectionRemoved)
+        match gone.get("@class")?.as_str()? {
+            "ConnectionId" => text(gone.get("value")).map(Self::ConnectionRemoved),
+            "ConsumerId" => read_consumer(gone).map(Self::ConsumerRemoved),
+            _ => None,
+        }
     }
+}
+
+fn read_consumer(id: &Value) -> Option<Consumer> {
+    let number = format!("{}:{}", id.get("sessionId")?, id.get("value")?);
+    Some(Consumer { connection: text(id.get("connectionId"))?, number })
 }
 
 fn text(value: Option<&Value>) -> Option<String> {
@@ -70,6 +89,21 @@ mod tests {
         );
         let removed = br#"{"RemoveInfo":{"objectId":{"@class":"ConnectionId","value":"ID:c-1:1"}}}"#;
         assert_eq!(Advisory::read(removed), Some(Advisory::ConnectionRemoved("ID:c-1:1".into())));
+    }
+
+    #[test]
+    fn exclusive_consumers_that_come_and_go_are_understood_and_others_do_not_matter() {
+        let consumer = |exclusive: bool| {
+            format!(
+                r#"{{"ConsumerInfo":{{"consumerId":{{"connectionId":"ID:c-1:1","sessionId":-1,"value":2}},"destination":{{"@class":"ActiveMQQueue","string":"ss_admin"}},"exclusive":{exclusive}}}}}"#
+            )
+        };
+        let expected = Consumer { connection: "ID:c-1:1".into(), number: "-1:2".into() };
+        let added = Advisory::read(consumer(true).as_bytes());
+        assert_eq!(added, Some(Advisory::ConsumerAdded(expected.clone())));
+        assert_eq!(Advisory::read(consumer(false).as_bytes()), None);
+        let removed = br#"{"RemoveInfo":{"objectId":{"@class":"ConsumerId","connectionId":"ID:c-1:1","sessionId":-1,"value":2}}}"#;
+        assert_eq!(Advisory::read(removed), Some(Advisory::ConsumerRemoved(expected)));
     }
 
     #[test]

@@ -93,6 +93,8 @@ pub(super) type Outlet = mpsc::Sender<Vec<Frame>>;
 pub(super) struct Connection {
     pub(super) incoming: Incoming,
     pub(super) outlet: Outlet,
+    /// What the broker calls the connection.
+    pub(super) id: String,
     /// The task that writes; it ends with the connection.
     pub(super) writer: JoinSet<()>,
 }
@@ -143,7 +145,8 @@ impl Connection {
         let (outlet, waiting) = mpsc::channel(WAITING_TO_BE_WRITTEN);
         let mut tasks = JoinSet::new();
         tasks.spawn(write_frames(writer, waiting, beat));
-        Ok(Self { incoming, outlet, writer: tasks })
+        let id = connected.get("session").unwrap_or_default().to_owned();
+        Ok(Self { incoming, outlet, id, writer: tasks })
     }
 }
 

@@ -19,6 +19,9 @@ use crate::wire::stomp::{Command, Frame, Limits};
 /// The receipt of the subscription to requests.
 pub(super) const SUBSCRIBED: &str = "requests";
 
+/// The subscription to requests.
+const REQUESTS: &str = "requests";
+
 /// The receipt of the goodbye.
 const GOODBYE: &str = "goodbye";
 
@@ -41,6 +44,9 @@ pub(super) struct Line {
     pub(super) mode: Mode,
     pub(super) since: Instant,
     pub(super) requests: Incoming,
+    /// What the broker calls the connection for requests.
+    pub(super) id: String,
+    subscribed: bool,
     outlet: Outlet,
     pub(super) pusher: Pusher,
     pub(super) news: mpsc::Receiver<Advisory>,
@@ -49,7 +55,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Logs in and subscribes. Whether the broker lets us read requests is known with its receipt.
+    /// Logs in, and asks for the broker's news.
     pub(super) async fn open(settings: &ActivemqSettings, mode: Mode) -> Result<Self, LineError> {
         let pushing = Connection::open(&settings.account, Limits::default()).await?;
         let body_bytes = settings.message_bytes.max(LARGEST_MESSAGE);
@@ -59,22 +65,38 @@ impl Line {
         let (tell, news) = mpsc::channel(1024);
         let mut listening = JoinSet::new();
         listening.spawn(pusher.clone().listen(pushing.incoming, tell));
-        let subscriptions = advisories::TOPICS.iter().enumerate().map(|(number, topic)| {
-            let subscribe = build::Subscribe::new(format!("{ADVISORIES}-{number}"), *topic);
+        let topics = advisories::topics(&settings.queue).into_iter().enumerate();
+        let subscriptions = topics.map(|(number, topic)| {
+            let subscribe = build::Subscribe::new(format!("{ADVISORIES}-{number}"), topic);
             subscribe.receipt(ADVISORIES).into()
         });
         send(&pushing.outlet, subscriptions.collect()).await?;
-        send(&asking.outlet, vec![subscribe(settings, mode)]).await?;
         Ok(Self {
             mode,
             since: Instant::now(),
             requests: asking.incoming,
+            id: asking.id,
+            subscribed: false,
             outlet: asking.outlet,
             pusher,
             news,
             listening,
             _writers: [pushing.writer, asking.writer],
         })
+    }
+
+    /// Asks for requests. Whether the broker lets us read them is known with its receipt.
+    pub(super) async fn subscribe(&mut self, settings: &ActivemqSettings) -> Result<(), LineError> {
+        self.subscribed = true;
+        send(&self.outlet, vec![subscribe(settings, self.mode)]).await
+    }
+
+    /// Asks for requests no longer. What was not acknowledged goes to somebody else.
+    pub(super) async fn unsubscribe(&mut self) -> Result<(), LineError> {
+        if !std::mem::take(&mut self.subscribed) {
+            return Ok(());
+        }
+        send(&self.outlet, vec![build::Unsubscribe::new(REQUESTS).into()]).await
     }
 
     /// Tells the broker that these messages are done with.
@@ -114,10 +136,11 @@ fn subscribe(settings: &ActivemqSettings, mode: Mode) -> Frame {
         Mode::Normal => ("client-individual", PREFETCH),
         Mode::Careful => ("auto", 1),
     };
-    build::Subscribe::new("requests", format!("/queue/{}", settings.queue))
+    build::Subscribe::new(REQUESTS, format!("/queue/{}", settings.queue))
         .receipt(SUBSCRIBED)
         .header("ack", ack)
         .header("activemq.prefetchSize", prefetch.to_string())
+        .header("activemq.exclusive", "true")
         .into()
 }
 

@@ -10,6 +10,9 @@
 //! the same temporary queue. Nothing in a header is proof of who somebody is: whoever may use the broker can
 //! forge them. They only decide where an answer goes.
 //!
+//! Several servers may be told to use the same queue by mistake. One of them answers, the others stand by
+//! and say so: see [`stance`].
+//!
 //! This room knows frames and queues. What is in a message and what a role may do stays outside.
 
 mod advisories;
@@ -21,6 +24,7 @@ mod pusher;
 mod repeats;
 mod serving;
 mod session;
+mod stance;
 mod topic;
 
 use std::time::Duration;

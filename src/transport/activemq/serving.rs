@@ -22,6 +22,7 @@ use super::{
     pusher::Pusher,
     repeats::{Repeats, Verdict},
     session::{Notice, Request, Session, Shared},
+    stance::{Stance, Step, TAKE_OVER_AFTER},
     topic,
 };
 use crate::{
@@ -71,7 +72,9 @@ pub(super) struct Transport {
     /// Whether the broker tells of its queues on the present connection.
     advised: bool,
     broken_in_a_row: u32,
-    _topic: JoinSet<()>,
+    stance: Stance,
+    /// The task that tells observers, while it is us who answer.
+    topic: JoinSet<()>,
 }
 
 impl Transport {
@@ -79,8 +82,6 @@ impl Transport {
         let (tell_committed, committed) = mpsc::unbounded_channel();
         let (tell_notice, notices) = mpsc::unbounded_channel();
         let (pusher, pushers) = watch::channel(None);
-        let mut events = JoinSet::new();
-        events.spawn(topic::run(clients.observe(), clients.instrument().into(), pushers.clone()));
         let repeats = Arc::new(Mutex::new(Repeats::default()));
         Self {
             settings,
@@ -96,7 +97,8 @@ impl Transport {
             accounts: HashMap::new(),
             advised: false,
             broken_in_a_row: 0,
-            _topic: events,
+            stance: Stance::new(),
+            topic: JoinSet::new(),
         }
     }
 
@@ -137,8 +139,11 @@ impl Transport {
         shutdown: &mut watch::Receiver<bool>,
     ) -> Option<LineError> {
         self.advised = false;
-        self.pusher.send_replace(Some(line.pusher.clone()));
-        let ended = self.work(&mut line, shutdown).await;
+        let first = self.stance.connected(&line.id, line.since);
+        let ended = match self.take(&mut line, first).await {
+            Ok(()) => self.work(&mut line, shutdown).await,
+            Err(error) => Some(error),
+        };
         if ended.is_none() {
             self.take_leave(line).await;
             return None;
@@ -175,8 +180,8 @@ impl Transport {
                 }
                 news = line.news.recv() => match news {
                     Some(news) => {
-                        self.advised(news);
-                        Ok(())
+                        let step = self.advised(news);
+                        self.take(line, step).await
                     }
                     None => Err(line.push_error().await),
                 },
@@ -184,7 +189,13 @@ impl Transport {
                     Ok(frame) => self.handle_frame(line, frame).await,
                     Err(error) => Err(error),
                 },
-                _ = ticks.tick() => self.tick(line),
+                _ = ticks.tick() => {
+                    let step = self.stance.tick(Instant::now());
+                    match self.take(line, step).await {
+                        Ok(()) => self.tick(line),
+                        Err(error) => Err(error),
+                    }
+                }
             };
             if let Err(error) = done {
                 return Some(error);
@@ -227,9 +238,12 @@ impl Transport {
         }
     }
 
-    fn advised(&mut self, news: Advisory) {
+    /// Takes in what the broker tells of others.
+    fn advised(&mut self, news: Advisory) -> Step {
         self.advised = true;
         match news {
+            Advisory::ConsumerAdded(consumer) => return self.stance.added(consumer),
+            Advisory::ConsumerRemoved(consumer) => return self.stance.removed(&consumer, Instant::now()),
             Advisory::QueueAdded(name) => {
                 if let Some(session) = self.sessions.get_mut(&name) {
                     session.is_here();
@@ -254,18 +268,72 @@ impl Transport {
                 }
             }
         }
+        Step::Nothing
     }
 
-    async fn handle_frame(&mut self, line: &Line, frame: Frame) -> Result<(), LineError> {
+    /// Does what follows from who else is there.
+    async fn take(&mut self, line: &mut Line, step: Step) -> Result<(), LineError> {
+        let (broker, queue) = (self.settings.account.address, self.settings.queue.clone());
+        match step {
+            Step::Nothing => {}
+            Step::Subscribe => line.subscribe(&self.settings).await?,
+            Step::Serve => {
+                tracing::info!(%broker, "connected to the broker");
+                if self.topic.is_empty() {
+                    let (events, instrument) = (self.clients.observe(), self.clients.instrument().into());
+                    self.topic.spawn(topic::run(events, instrument, self.shared.pusher.clone()));
+                }
+                self.pusher.send_replace(Some(line.pusher.clone()));
+                self.state.send_replace(format!("connected to stomp://{broker}"));
+            }
+            Step::WaitForOurselves => {
+                let text = "away: the broker has not given up the connection before this one";
+                self.state.send_replace(text.into());
+            }
+            Step::StandBy { behind } => {
+                let account = self.accounts.get(&behind).map(|name| format!(" of account {name}"));
+                let who = format!("connection {behind}{}", account.unwrap_or_default());
+                tracing::warn!(%broker, queue, other = %who, "another server answers here: this one stands by");
+                self.answer_nobody();
+                let text = format!("standing by: another server answers on {queue} ({who})");
+                self.state.send_replace(text);
+                line.unsubscribe().await?;
+            }
+            Step::Expect => {
+                let wait = TAKE_OVER_AFTER.as_secs();
+                tracing::warn!(%broker, queue, "no server answers here: this one takes over in {wait} s");
+                let text = format!("standing by: no server answers on {queue}, taking over in {wait} s");
+                self.state.send_replace(text);
+            }
+            Step::Rival { connection } => {
+                tracing::warn!(%broker, queue, connection, "another server was started here and stands by");
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves clients and observers to the server that answers them now. It knows nothing of our sessions,
+    /// so nobody is to go on with them later as if they had been there all the time.
+    fn answer_nobody(&mut self) {
+        self.pusher.send_replace(None);
+        self.topic = JoinSet::new();
+        self.unacknowledged.clear();
+        for name in self.sessions.keys().cloned().collect::<Vec<_>>() {
+            self.end_session(&name, "another server answers on the queue");
+        }
+    }
+
+    async fn handle_frame(&mut self, line: &mut Line, frame: Frame) -> Result<(), LineError> {
         match frame.command {
-            Command::Message => match self.request(frame).await {
-                Some(ack) => line.acknowledge(std::iter::once(ack)).await,
-                None => Ok(()),
-            },
-            Command::Receipt if frame.get("receipt-id") == Some(SUBSCRIBED) => {
-                tracing::info!(broker = %self.settings.account.address, "connected to the broker");
-                self.state.send_replace(format!("connected to stomp://{}", self.settings.account.address));
-                Ok(())
+            // One that was on its way when the subscription was given up goes back to the queue.
+            Command::Message if self.stance.stands_by() => Ok(()),
+            Command::Message => {
+                let step = self.stance.asked();
+                self.take(line, step).await?;
+                match self.request(frame).await {
+                    Some(ack) => line.acknowledge(std::iter::once(ack)).await,
+                    None => Ok(()),
+                }
             }
             Command::Error if frame.get("receipt-id") == Some(SUBSCRIBED) => {
                 Err(LineError::Refused(complaint(&frame)))
