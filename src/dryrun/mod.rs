@@ -1,12 +1,12 @@
 //! Judging scripts without touching the instrument.
 //!
-//! [`static_check`] is pure: text and catalogue in, findings out; it never runs a script. [`final_word()`]
-//! asks the interpreter that will run the script, in a process of its own. [`simulation`] runs the script
+//! [`static_check`] is pure: text and catalogue in, findings out; it never runs a script. [`final_word`]
+//! asks the interpreter that will run the script, in processes of its own. [`simulation`] runs the script
 //! on virtual time, confined. Nothing here knows a client, the queue or an engine.
 
 pub mod final_word;
 pub mod simulation;
 pub mod static_check;
 
-pub use final_word::{FinalWord, final_word};
+pub use final_word::{CompileLimits, Compiler, FinalWord, Unheard};
 pub use static_check::{SCRIPT_LIMIT, check_script, diagnose_script};

@@ -16,6 +16,7 @@ use tokio::{
 use super::{ServeError, ServeOptions, Settings, broker, catalogue::Loaded, dispatcher::Dispatcher, log};
 use crate::{
     config::{AfterEnd, AtShutdown, CommandErrors, Config, EngineKind},
+    dryrun::{CompileLimits, Compiler},
     engine::python,
     journal::{DataDir, Endpoint, Journal, Replay},
     security::{LoginThrottle, Token, TokenVerifier, write_token_file},
@@ -213,7 +214,7 @@ fn settings(
     };
     Ok(Settings {
         instrument: config.instrument.as_str().to_owned(),
-        interpreter: config.engine.python.interpreter.clone(),
+        compiler: Arc::new(Compiler::new(&config.engine.python.interpreter, CompileLimits::default())),
         engine_kind: "python",
         token,
         accounts: config.build_accounts()?,

@@ -14,7 +14,7 @@ use super::{
     clients::{BatchReply, ReplyTo},
     dispatcher::{After, Dispatcher},
     inside::Again,
-    judging, verdicts, views,
+    verdicts, views,
 };
 use crate::{
     journal::AuditRow,
@@ -329,12 +329,10 @@ impl Dispatcher {
         let order = self.new_jobs(actor, params.job).and_then(|(jobs, _)| {
             Ok(Order::Submit { jobs, place: place(&params.place)?, revision: params.revision })
         });
-        let script = order.as_ref().ok().and_then(|order| match order {
-            Order::Submit { jobs, .. } => judging::script_of(&jobs.first()?.spec),
-            _ => None,
-        });
-        let reply = self.result_of_order(to, actor, Method::Submit, order);
-        self.answer_with_findings(to, script, "", reply);
+        let answer = order.and_then(|order| self.carry_out(to, actor, Method::Submit, order));
+        let jobs = jobs_of(&answer);
+        let reply = answer.and_then(|answer| self.result_of(answer));
+        self.answer_with_findings(to, &jobs, Some(""), reply);
     }
 
     fn submit_batch(&mut self, to: &ReplyTo, actor: &Actor, params: SubmitBatch) {
@@ -343,6 +341,7 @@ impl Dispatcher {
             let Answer::Submitted { ids, revision, .. } = answer else {
                 return Err(RpcError::internal_error("the batch was answered strangely"));
             };
+            self.examine(&ids, None);
             let mut rest = ids.as_slice();
             let verdicts = counts
                 .into_iter()
@@ -402,12 +401,10 @@ impl Dispatcher {
             };
             Ok(Order::Edit { job, spec, held, revision: params.revision })
         });
-        let script = order.as_ref().ok().and_then(|order| match order {
-            Order::Edit { spec, .. } => judging::script_of(spec),
-            _ => None,
-        });
-        let reply = self.result_of_order(to, actor, Method::EditJob, order);
-        self.answer_with_findings(to, script, "/job", reply);
+        let answer = order.and_then(|order| self.carry_out(to, actor, Method::EditJob, order));
+        let jobs = jobs_of(&answer);
+        let reply = answer.and_then(|answer| self.result_of(answer));
+        self.answer_with_findings(to, &jobs, Some("/job"), reply);
     }
 
     fn hold_jobs(&mut self, to: &ReplyTo, actor: &Actor, params: &HoldJob, hold: bool) {
@@ -456,17 +453,25 @@ impl Dispatcher {
             let job = NewJob { id: JobId(self.core.last_job() + 1), spec, held, rerun_of };
             Ok(Order::Submit { jobs: vec![job], place: place(&wish.place)?, revision: None })
         });
-        let result = order.and_then(|order| {
-            let answer = self.carry_out(to, actor, wish.method, order)?;
-            match answer {
-                Answer::Submitted { ids, revision, .. } => match ids.first() {
-                    Some(id) => Ok(JobCreated { id: *id, revision }),
-                    None => Err(RpcError::internal_error("no job was made")),
-                },
-                _ => Err(RpcError::internal_error("the job was answered strangely")),
-            }
+        let answer = order.and_then(|order| self.carry_out(to, actor, wish.method, order));
+        let jobs = jobs_of(&answer);
+        let reply = answer.and_then(|answer| match answer {
+            Answer::Submitted { ids, revision, .. } => match ids.first() {
+                Some(id) => to_value(JobCreated { id: *id, revision }).map_err(RpcError::internal_error),
+                None => Err(RpcError::internal_error("no job was made")),
+            },
+            _ => Err(RpcError::internal_error("the job was answered strangely")),
         });
-        self.answer(to, result);
+        self.answer_with_findings(to, &jobs, None, reply);
+    }
+}
+
+/// The jobs that an order made or changed.
+fn jobs_of(answer: &Result<Answer, RpcError>) -> Vec<JobId> {
+    match answer {
+        Ok(Answer::Submitted { ids, .. }) => ids.clone(),
+        Ok(Answer::Edited { jobs, .. }) => jobs.clone(),
+        Ok(_) | Err(_) => Vec::new(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The catalogue in the server: where its files are, that it follows them, and what it says about jobs.
 
 use std::{
-    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::{Arc, mpsc as sync_mpsc},
@@ -9,19 +8,19 @@ use std::{
     time::Duration,
 };
 
-use beamq_machines::{CommandCall, JobBody, JobId, JobSpec, Timestamp, core::Actor};
+use beamq_machines::{CommandCall, JobBody, JobSpec, core::Actor};
 use notify::Watcher;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{ServeOptions, clients::ReplyTo, dispatcher::Dispatcher, inside::Inside, views};
+use super::{ServeOptions, clients::ReplyTo, dispatcher::Dispatcher, findings::Findings, inside::Inside};
 use crate::{
     catalogue::{CallProblem, Catalogue, folder::Shelf, python, shipped},
     config::Config,
     protocol::{
-        ErrorKind, EventBody, JobEvent, Request, RpcError,
+        ErrorKind, EventBody, Request, RpcError,
         request::{CheckCatalogue, ListCatalogue},
-        view::{CatalogueView, CommandView, Finding, FindingsView, JobView},
+        view::{CatalogueView, CommandView, Finding, FindingsView},
     },
 };
 
@@ -37,9 +36,8 @@ const LISTED: usize = 20;
 /// The catalogue in force, and what it says about waiting jobs.
 pub(super) struct InForce {
     pub(super) catalogue: Arc<Catalogue>,
-    /// What is wrong with jobs since the catalogue has changed. It is kept here and not in the machines:
-    /// a restart finds it again.
-    pub(super) flags: BTreeMap<JobId, Vec<Finding>>,
+    /// What is to be said about the jobs that have not ended.
+    pub(super) findings: Findings,
 }
 
 /// The files of the catalogue, loaded for the first time.
@@ -178,38 +176,8 @@ impl Dispatcher {
         tracing::info!(commands = now.commands, problems = now.problems.len(), version = %now.version, "catalogue");
         self.announce(EventBody::Catalogue(now), at);
         if before.version != self.in_force.catalogue.version() {
-            self.check_waiting(at);
+            self.examine_waiting();
         }
-    }
-
-    /// Judges every waiting job by the catalogue in force, and says which are not good any more or are
-    /// good again.
-    pub(super) fn check_waiting(&mut self, at: Timestamp) {
-        let mut flags = BTreeMap::new();
-        for id in &self.core.queue().order {
-            let Some(machine) = self.core.job(*id) else { continue };
-            let JobBody::Commands(calls) = &machine.spec.body else { continue };
-            let findings = findings(&self.in_force.catalogue, calls);
-            if !findings.is_empty() {
-                flags.insert(*id, findings);
-            }
-        }
-        let before = std::mem::replace(&mut self.in_force.flags, flags);
-        let changed: Vec<JobId> = self.core.queue().order.to_vec();
-        let changed = changed.into_iter().filter(|id| before.get(id) != self.in_force.flags.get(id));
-        for id in changed.collect::<Vec<_>>() {
-            self.queue_looks_different();
-            if let Some(job) = self.live_job(id, at) {
-                self.announce(EventBody::Job(Box::new(JobEvent { job })), at);
-            }
-        }
-    }
-
-    /// A job that has not ended, as clients see it.
-    pub(super) fn live_job(&self, id: JobId, now: Timestamp) -> Option<JobView> {
-        let mut view = views::live_job(&self.core, id, now)?;
-        view.findings = self.in_force.flags.get(&id).cloned().unwrap_or_default();
-        Some(view)
     }
 
     /// Whether the catalogue and the role of who submits it let a job be queued.

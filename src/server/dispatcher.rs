@@ -20,6 +20,7 @@ use super::{
     catalogue::InForce,
     clients::{Clients, ReplyTo},
     event_log::{EventLog, Numbered},
+    findings::Findings,
     inside::Inside,
     proxy::ProxyDesk,
     timers::Timers,
@@ -130,7 +131,7 @@ impl Dispatcher {
             events: EventLog::after(event_seq),
             settings,
             engine_status,
-            in_force: InForce { catalogue, flags: BTreeMap::new() },
+            in_force: InForce { catalogue, findings: Findings::default() },
             pending: Pending::default(),
             to_self,
             started: Instant::now(),
@@ -157,7 +158,7 @@ impl Dispatcher {
         mut stop: watch::Receiver<bool>,
     ) {
         self.turn(Input::Restarted);
-        self.check_waiting(Self::now());
+        self.examine_waiting();
         self.settle(&mut deliveries, &stop).await;
         while !self.finished() {
             let wake = self.next_wake();
@@ -218,7 +219,7 @@ impl Dispatcher {
             self.pending.batch.facts.push(FactRow { seq: self.fact_seq, time_ms: at.0, json });
         }
         for machine in &ended {
-            self.in_force.flags.remove(&machine.id);
+            self.in_force.findings.forget(machine.id);
         }
         for machine in &ended {
             self.pending.batch.jobs.push(views::history_row(machine));

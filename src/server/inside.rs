@@ -2,7 +2,7 @@
 
 use beamq_machines::{JobId, JobSpec, Role, SessionId, core::Actor, session::SessionEvent};
 
-use super::{clients::ReplyTo, dispatcher::Dispatcher};
+use super::{clients::ReplyTo, dispatcher::Dispatcher, findings::Judgement};
 use crate::protocol::{EventKind, RpcError};
 
 /// A message of a task of ours.
@@ -25,6 +25,8 @@ pub(super) enum Inside {
     EngineLost(JobId, String),
     /// The files of the catalogue have changed.
     CatalogueChanged(std::sync::Arc<crate::catalogue::Catalogue>),
+    /// What jobs run was read.
+    Judged(Box<Judgement>),
 }
 
 /// The form of what a session is told.
@@ -62,6 +64,7 @@ impl Dispatcher {
             Inside::ProxyReplied(session) => self.proxy_replied(session),
             Inside::ProxyStopped { session, actor } => self.proxy_stopped(session, &actor),
             Inside::CatalogueChanged(catalogue) => self.catalogue_changed(catalogue),
+            Inside::Judged(judgement) => self.examined(*judgement),
             Inside::TooSlow(session) => {
                 let why = "the client reads too slowly".to_owned();
                 self.turn(Input::Session(session, SessionEvent::CloseAsked { why }));

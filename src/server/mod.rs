@@ -11,6 +11,7 @@ mod clients;
 mod dispatcher;
 mod error;
 mod event_log;
+mod findings;
 mod inside;
 mod judging;
 mod log;
@@ -22,11 +23,14 @@ mod turned_away;
 mod verdicts;
 mod views;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub use error::ServeError;
 
-use crate::security::{Accounts, LoginThrottle, TokenVerifier};
+use crate::{
+    dryrun::Compiler,
+    security::{Accounts, LoginThrottle, TokenVerifier},
+};
 
 /// What the command line says about how to serve. What is absent is up to the configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,7 +74,7 @@ struct Settings {
     instrument: String,
     engine_kind: &'static str,
     /// Asked for its judgement of scripts.
-    interpreter: PathBuf,
+    compiler: Arc<Compiler>,
     token: TokenVerifier,
     accounts: Accounts,
     throttle: LoginThrottle,

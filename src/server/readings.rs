@@ -60,7 +60,7 @@ impl Dispatcher {
             Request::GetQueue(params) => {
                 let page = QueuePage::take(
                     &self.core,
-                    &self.in_force.flags,
+                    &self.in_force.findings,
                     params.offset,
                     params.limit,
                     params.scripts,

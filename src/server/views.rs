@@ -1,6 +1,6 @@
 //! From the machines' state to what is served.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use beamq_machines::{
     JobBody, JobId, Timestamp,
@@ -9,6 +9,7 @@ use beamq_machines::{
     queue,
 };
 
+use super::findings::Findings;
 use crate::{
     journal::JobRow,
     protocol::view::{
@@ -102,7 +103,7 @@ pub(super) fn queue_status(core: &Core) -> QueueStatus {
 }
 
 /// The series that the active job and these waiting ones belong to.
-fn groups(core: &Core, waiting: &[(JobMachine, Vec<Finding>)]) -> BTreeMap<String, GroupView> {
+fn groups(core: &Core, waiting: &[(JobMachine, Arc<[Finding]>)]) -> BTreeMap<String, GroupView> {
     let active = core.queue().active.and_then(|id| core.job(id));
     let members = active.into_iter().chain(waiting.iter().map(|(machine, _)| machine));
     let mut groups = BTreeMap::new();
@@ -132,7 +133,7 @@ fn group_view(tally: &GroupTally, active: Option<JobId>) -> GroupView {
 pub(super) struct QueuePage {
     pub(super) head: QueueView,
     pub(super) first: u64,
-    pub(super) jobs: Vec<(JobMachine, Vec<Finding>)>,
+    pub(super) jobs: Vec<(JobMachine, Arc<[Finding]>)>,
     pub(super) scripts: bool,
     pub(super) now: Timestamp,
 }
@@ -140,7 +141,7 @@ pub(super) struct QueuePage {
 impl QueuePage {
     pub(super) fn take(
         core: &Core,
-        flags: &BTreeMap<JobId, Vec<Finding>>,
+        findings: &Findings,
         offset: u64,
         limit: Option<u64>,
         scripts: bool,
@@ -154,7 +155,8 @@ impl QueuePage {
             .iter()
             .skip(skip)
             .take(take)
-            .filter_map(|id| Some((core.job(*id)?.clone(), flags.get(id).cloned().unwrap_or_default())))
+            .filter_map(|id| core.job(*id))
+            .map(|machine| (machine.clone(), findings.of(machine)))
             .collect();
         let groups = groups(core, &jobs);
         let mut active = active_job(core, now);
@@ -183,7 +185,7 @@ impl QueuePage {
             .iter()
             .zip(self.first..)
             .map(|((machine, findings), position)| {
-                let findings = findings.clone();
+                let findings = findings.to_vec();
                 body(JobView { position: Some(position), findings, ..job(machine, self.now) }, machine)
             })
             .collect();
@@ -196,7 +198,7 @@ pub(super) fn history_row(machine: &JobMachine) -> JobRow {
     let finished = machine.finished_at.unwrap_or(machine.submitted_at);
     let mut view = job(machine, finished);
     let script = match &machine.spec.body {
-        JobBody::Script { source, .. } => Some(std::sync::Arc::clone(source)),
+        JobBody::Script { source, .. } => Some(Arc::clone(source)),
         JobBody::Commands(calls) => {
             view.commands = Some(calls.clone());
             None

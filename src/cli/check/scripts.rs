@@ -11,7 +11,7 @@ use super::check_files;
 use crate::{
     catalogue::{Catalogue, Diagnostic, Place, Source, folder},
     cli::exit::{Exit, Failure},
-    dryrun::{SCRIPT_LIMIT, diagnose_script, final_word},
+    dryrun::{CompileLimits, Compiler, SCRIPT_LIMIT, diagnose_script},
     protocol::view::Severity,
 };
 
@@ -53,9 +53,10 @@ pub(super) async fn check(
     let other =
         if given.is_empty() && !scripts.is_empty() { default_catalogue() } else { Catalogue::default() };
     let catalogue = if given.is_empty() { &other } else { given };
+    let compiler = Compiler::new(interpreter, CompileLimits::default());
     let mut all = Vec::new();
     for path in scripts {
-        all.extend(check_one(path, catalogue, interpreter).await?);
+        all.extend(check_one(path, catalogue, &compiler).await?);
     }
     Ok(all)
 }
@@ -76,7 +77,7 @@ fn default_catalogue() -> Catalogue {
 async fn check_one(
     path: &Path,
     catalogue: &Catalogue,
-    interpreter: &Path,
+    compiler: &Compiler,
 ) -> Result<Vec<Diagnostic>, Failure> {
     let name = path.display().to_string();
     let unreadable = |error: &dyn std::fmt::Display| {
@@ -101,10 +102,10 @@ async fn check_one(
         return Ok(found);
     }
     let source = Arc::new(Source::new(&name, text));
-    match final_word(interpreter, text).await {
+    match compiler.final_word(text).await {
         Ok(word) => word.settle(&source, &mut found),
         Err(error) => {
-            let message = format!("{} was not heard: failed to {error}", interpreter.display());
+            let message = format!("the interpreter was not heard: failed to {error}");
             found.push(one(&source, 0, Severity::Note, "not_compiled", message));
         }
     }

@@ -224,7 +224,8 @@ pub struct JobView {
     /// How long it has run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elapsed: Option<Elapsed>,
-    /// What is wrong with its calls since the catalogue has changed; its lines count the calls from 1.
+    /// What reading it by the catalogue in force has found, the first ones only; in a job of calls the lines
+    /// count the calls from 1. It follows the job, with an `event.job` when it changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
     /// How it ended.

@@ -182,6 +182,7 @@ impl Dispatcher {
         let answer = order.and_then(|order| self.carry_out(to, actor, Method::Submit, order));
         match answer.map_err(|error| text_of(&error))? {
             Answer::Submitted { ids, .. } => {
+                self.examine(&ids, None);
                 ids.first().map(|id| id.to_string().into()).ok_or_else(|| "no script was queued".to_owned())
             }
             _ => Err("the script was answered strangely".to_owned()),
@@ -226,7 +227,11 @@ impl Dispatcher {
         let spec = changes.apply(&machine.spec).and_then(|spec| self.acceptable(actor, spec));
         let spec = spec.map_err(|error| text_of(&error))?;
         let order = Order::Edit { job, spec: Arc::new(spec), held: None, revision: None };
-        self.proxy_order(to, actor, Method::EditJob, order)
+        let replied = self.proxy_order(to, actor, Method::EditJob, order);
+        if replied.is_ok() {
+            self.examine(&[job], None);
+        }
+        replied
     }
 
     /// The order of a client that has not heard of the latest changes is understood as far as it can be:
