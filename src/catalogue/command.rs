@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use super::{
     estimate::Expression,
     model::{CommandSpec, ParameterSpec},
-    names, schema, values,
+    names, schema,
+    values::{self, Spelling},
 };
 use crate::protocol::{
     FieldError,
@@ -129,12 +130,18 @@ impl Command {
     /// What is wrong with a call, in the order of the parameters; nothing when it is good.
     #[must_use]
     pub fn check(&self, arguments: &Map<String, Value>) -> Vec<CallProblem> {
+        self.check_as(Spelling::Json, arguments)
+    }
+
+    /// Checks a call like [`Command::check`], and spells values as its author does.
+    #[must_use]
+    pub fn check_as(&self, spelling: Spelling, arguments: &Map<String, Value>) -> Vec<CallProblem> {
         let instance = Value::Object(arguments.clone());
         let by_schema = self.validator().is_some_and(|validator| validator.is_valid(&instance));
         if by_schema && self.steps_fit(arguments) {
             return Vec::new();
         }
-        let mut problems = self.explain(arguments);
+        let mut problems = self.explain(spelling, arguments);
         if problems.is_empty() {
             // The schema refuses what our words have none for: its own have to do.
             problems.extend(self.in_the_words_of_the_schema(&instance));
@@ -146,15 +153,16 @@ impl Command {
         let stepped = self.spec.parameters.iter().filter(|(_, parameter)| has_steps(parameter));
         stepped
             .filter_map(|(name, parameter)| Some((parameter, arguments.get(name)?)))
-            .all(|(parameter, value)| values::complaint(parameter, value).is_none())
+            .all(|(parameter, value)| values::complaint(Spelling::Json, parameter, value).is_none())
     }
 
-    fn explain(&self, arguments: &Map<String, Value>) -> Vec<CallProblem> {
+    fn explain(&self, spelling: Spelling, arguments: &Map<String, Value>) -> Vec<CallProblem> {
         let mut problems = Vec::new();
         for (name, parameter) in self.spec.parameters.iter() {
             match arguments.get(name) {
                 Some(value) => problems.extend(
-                    values::complaint(parameter, value).map(|found| self.bad_value(name, value, found)),
+                    values::complaint(spelling, parameter, value)
+                        .map(|found| self.bad_value(name, value, found)),
                 ),
                 None if parameter.is_required() => problems.push(self.missing(name, parameter)),
                 None => {}

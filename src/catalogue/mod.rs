@@ -32,7 +32,7 @@ pub use model::{
 };
 pub use names::nearest;
 pub use units::UNITS;
-pub use values::{Complaint, allowed, complaint};
+pub use values::{Complaint, Spelling, allowed, complaint};
 
 use crate::protocol::view::{CatalogueStatus, Finding};
 use command::SharedCommand;

@@ -7,6 +7,55 @@ use super::{
     names,
 };
 
+/// How values are spelled in what people are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// `true`, `null`: in messages of clients, on the command line, and in catalogue files.
+    Json,
+    /// `True`, `None`: in scripts.
+    Python,
+}
+
+impl Spelling {
+    const fn boolean(self, value: bool) -> &'static str {
+        match (self, value) {
+            (Self::Json, true) => "true",
+            (Self::Json, false) => "false",
+            (Self::Python, true) => "True",
+            (Self::Python, false) => "False",
+        }
+    }
+
+    fn text(self, value: &Value) -> String {
+        match (self, value) {
+            (Self::Python, Value::Null) => "None".into(),
+            (_, Value::Bool(value)) => self.boolean(*value).into(),
+            (_, Value::Number(given)) => number(given),
+            (Self::Python, Value::Array(items)) => {
+                let items: Vec<_> = items.iter().map(|item| self.text(item)).collect();
+                format!("[{}]", items.join(", "))
+            }
+            (Self::Python, Value::Object(members)) => {
+                let member = |(name, value): (&String, &Value)| {
+                    format!("{}: {}", Value::from(name.as_str()), self.text(value))
+                };
+                format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(", "))
+            }
+            (_, other) => other.to_string(),
+        }
+    }
+
+    /// A value as people read it, cut to what a line can show.
+    fn shown(self, value: &Value) -> String {
+        let text = match value {
+            Value::Array(items) if items.len() > 8 => format!("a list of {} items", items.len()),
+            Value::Object(members) if members.len() > 8 => format!("a mapping of {} items", members.len()),
+            other => self.text(other),
+        };
+        if text.chars().count() > 80 { text.chars().take(79).chain(['…']).collect() } else { text }
+    }
+}
+
 /// Why a value is not taken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Complaint {
@@ -22,7 +71,7 @@ pub struct Complaint {
 
 /// What is wrong with a value of a parameter.
 #[must_use]
-pub fn complaint(parameter: &ParameterSpec, value: &Value) -> Option<Complaint> {
+pub fn complaint(spelling: Spelling, parameter: &ParameterSpec, value: &Value) -> Option<Complaint> {
     if parameter.optional && value.is_null() {
         return None;
     }
@@ -31,7 +80,7 @@ pub fn complaint(parameter: &ParameterSpec, value: &Value) -> Option<Complaint> 
     {
         return None;
     }
-    let mut found = complaint_about(&parameter.value, value, String::new())?;
+    let mut found = complaint_about(spelling, &parameter.value, value, String::new())?;
     if found.path.is_empty() {
         found.allowed = allowed(parameter);
         if let Value::String(word) = value
@@ -87,17 +136,17 @@ pub fn allowed_values(spec: &ValueSpec) -> String {
     text
 }
 
-fn complaint_about(spec: &ValueSpec, value: &Value, path: String) -> Option<Complaint> {
+fn complaint_about(spelling: Spelling, spec: &ValueSpec, value: &Value, path: String) -> Option<Complaint> {
     let refuse = |message: String, hint: Option<String>| {
         Some(Complaint { path: path.clone(), message, allowed: allowed_values(spec), hint })
     };
     if !has_type(spec.kind, value) {
         let message =
-            format!("{} is {}, and {} is expected", shown(value), kind_of(value), spec.kind.words());
-        return refuse(message, hint_for_type(spec, value));
+            format!("{} is {}, and {} is expected", spelling.shown(value), kind_of(value), spec.kind.words());
+        return refuse(message, hint_for_type(spelling, spec, value));
     }
     if !spec.choices.is_empty() && !spec.choices.iter().any(|choice| same(choice, value)) {
-        let message = format!("{} is not one of the choices", shown(value));
+        let message = format!("{} is not one of the choices", spelling.shown(value));
         let texts = spec.choices.iter().filter_map(Value::as_str);
         let meant = value.as_str().and_then(|given| names::nearest(given, texts));
         return refuse(message, meant.map(|meant| format!("did you mean {meant}?")));
@@ -110,7 +159,7 @@ fn complaint_about(spec: &ValueSpec, value: &Value, path: String) -> Option<Comp
         Value::Null | Value::Bool(_) => None,
     };
     let subject = match value {
-        Value::Number(_) => format!("{}{}", shown(value), spec.unit_suffix()),
+        Value::Number(_) => format!("{}{}", spelling.shown(value), spec.unit_suffix()),
         Value::String(text) => format!("a text of {} characters", text.chars().count()),
         Value::Array(items) => format!("a list of {} items", items.len()),
         _ => format!("{} items", size.unwrap_or_default()),
@@ -138,16 +187,17 @@ fn complaint_about(spec: &ValueSpec, value: &Value, path: String) -> Option<Comp
     if let (Some(pattern), Value::String(text)) = (&spec.pattern, value)
         && whole_match(pattern).is_some_and(|regex| !regex.is_match(text))
     {
-        return refuse(format!("{} does not match the pattern `{pattern}`", shown(value)), None);
+        return refuse(format!("{} does not match the pattern `{pattern}`", spelling.shown(value)), None);
     }
     let items = spec.items.as_deref()?;
     match value {
-        Value::Array(list) => {
-            list.iter().enumerate().find_map(|(n, item)| complaint_about(items, item, format!("{path}[{n}]")))
-        }
-        Value::Object(members) => {
-            members.iter().find_map(|(name, item)| complaint_about(items, item, format!("{path}.{name}")))
-        }
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .find_map(|(n, item)| complaint_about(spelling, items, item, format!("{path}[{n}]"))),
+        Value::Object(members) => members
+            .iter()
+            .find_map(|(name, item)| complaint_about(spelling, items, item, format!("{path}.{name}"))),
         _ => None,
     }
 }
@@ -192,7 +242,8 @@ pub fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-fn hint_for_type(spec: &ValueSpec, value: &Value) -> Option<String> {
+fn hint_for_type(spelling: Spelling, spec: &ValueSpec, value: &Value) -> Option<String> {
+    let without_quotes = |value| Some(format!("write {}, without quotes", spelling.boolean(value)));
     match (spec.kind, value) {
         (ParameterType::Number | ParameterType::Integer, Value::String(text)) => {
             let text = text.trim();
@@ -209,20 +260,20 @@ fn hint_for_type(spec: &ValueSpec, value: &Value) -> Option<String> {
             Some(format!("the nearest whole number is {}", number.as_f64()?.round()))
         }
         (ParameterType::Boolean, Value::String(text)) => match text.to_lowercase().as_str() {
-            "true" | "yes" | "on" | "y" => Some("write true, without quotes".into()),
-            "false" | "no" | "off" | "n" => Some("write false, without quotes".into()),
+            "true" | "yes" | "on" | "y" => without_quotes(true),
+            "false" | "no" | "off" | "n" => without_quotes(false),
             _ => None,
         },
         (ParameterType::Boolean, Value::Number(number)) => match number.as_f64()? {
-            1.0 => Some("write true".into()),
-            0.0 => Some("write false".into()),
+            1.0 => Some(format!("write {}", spelling.boolean(true))),
+            0.0 => Some(format!("write {}", spelling.boolean(false))),
             _ => None,
         },
         (ParameterType::String, Value::Number(_) | Value::Bool(_)) => {
-            Some(format!("put it in quotes: \"{}\"", shown(value)))
+            Some(format!("put it in quotes: \"{}\"", spelling.shown(value)))
         }
         (ParameterType::Array, Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
-            Some(format!("a list of one is [{}]", shown(value)))
+            Some(format!("a list of one is [{}]", spelling.shown(value)))
         }
         (_, Value::Null) => Some("give a value, or leave the parameter out".into()),
         _ => None,
@@ -232,13 +283,7 @@ fn hint_for_type(spec: &ValueSpec, value: &Value) -> Option<String> {
 /// A value as people read it, cut to what a line can show.
 #[must_use]
 pub fn shown(value: &Value) -> String {
-    let text = match value {
-        Value::Number(given) => number(given),
-        Value::Array(items) if items.len() > 8 => format!("a list of {} items", items.len()),
-        Value::Object(members) if members.len() > 8 => format!("a mapping of {} items", members.len()),
-        other => other.to_string(),
-    };
-    if text.chars().count() > 80 { text.chars().take(79).chain(['…']).collect() } else { text }
+    Spelling::Json.shown(value)
 }
 
 /// A number as people write it: without a useless fraction.

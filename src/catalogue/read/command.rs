@@ -13,7 +13,8 @@ use crate::catalogue::{
         CommandSpec, Ordered, PYTHON_KEYWORDS, ParameterSpec, ParameterType, PythonName, ValueSpec,
         is_identifier,
     },
-    names, values,
+    names,
+    values::{self, Spelling},
     yaml::{Node, NodeValue},
 };
 
@@ -310,7 +311,7 @@ impl Reader {
         };
         if !self.broken.iter().any(|broken| broken == name)
             && self.check_number_trap(node).is_some()
-            && let Some(complaint) = values::complaint(parameter, &node.to_json())
+            && let Some(complaint) = values::complaint(Spelling::Json, parameter, &node.to_json())
         {
             let found = self.error(&node.at, "bad_example", format!("{name}: {}", complaint.message));
             if let Some(hint) = complaint.hint {

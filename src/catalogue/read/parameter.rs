@@ -5,7 +5,8 @@ use serde_json::{Number, Value};
 use super::{Reader, Section};
 use crate::catalogue::{
     model::{ParameterSpec, ParameterType, ValueSpec},
-    names, units, values,
+    names, units,
+    values::{self, Spelling},
     yaml::{Node, NodeValue},
 };
 
@@ -265,7 +266,7 @@ impl Reader {
             self.warning(&item.at, "yaml_trap", format!("`{written}` is a boolean to other readers of YAML"))
                 .help(format!("put it in quotes: \"{written}\""));
         }
-        let Some(complaint) = values::complaint(&bare(spec), value) else { return true };
+        let Some(complaint) = values::complaint(Spelling::Json, &bare(spec), value) else { return true };
         let found =
             self.error(&item.at, "bad_choice", format!("this choice is not possible: {}", complaint.message));
         found.help(format!("allowed: {}", complaint.allowed));
@@ -290,7 +291,7 @@ impl Reader {
         }
         self.check_number_trap(node)?;
         let value = node.to_json();
-        let Some(complaint) = values::complaint(spec, &value) else { return Some(value) };
+        let Some(complaint) = values::complaint(Spelling::Json, spec, &value) else { return Some(value) };
         if spec.value.kind == ParameterType::String && (value.is_number() || value.is_boolean()) {
             let written = self.written(node).to_owned();
             let message = format!("the default is a text, and YAML reads `{written}` as {}", node.kind());

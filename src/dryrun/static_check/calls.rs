@@ -8,7 +8,7 @@ use super::{
     literal,
 };
 use crate::{
-    catalogue::{CallProblem, Command, nearest},
+    catalogue::{CallProblem, Command, Spelling, nearest},
     protocol::view::Severity,
 };
 
@@ -63,7 +63,7 @@ impl<'a> Checker<'a> {
             found.help.push(instead.clone());
         }
         let Some(given) = self.given(call, command) else { return };
-        for problem in command.check(&given.values) {
+        for problem in command.check_as(Spelling::Python, &given.values) {
             let parameter = problem.parameter.as_deref().unwrap_or_default();
             let place = given.place(parameter);
             let cannot_be_told = given.more_by_place || given.more_by_name || place.is_some();
