@@ -1,6 +1,10 @@
 //! What documents show is what the code says.
 
-use std::{fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 /// The documents that show the machines' diagrams between markers that name the file.
 const WITH_DIAGRAMS: [&str; 2] = ["README.md", "docs/architecture.md"];
@@ -62,4 +66,68 @@ fn every_link_between_documents_leads_somewhere() {
         }
     }
     assert!(broken.is_empty(), "links that lead nowhere: {broken:#?}");
+}
+
+/// Where findings are made.
+const FINDERS: [&str; 5] = ["src/catalogue", "src/dryrun", "src/cli/check", "src/cli/check.rs", "src/server"];
+
+/// The ways in which the code gives a finding its code.
+const GIVES_CODE: [&str; 5] = [
+    r#"\bcode: "([a-z][a-z_0-9]*)""#,
+    r#"\.(?:error|warning)\(\s*&[^"]{0,60}?"([a-z]+(?:_[a-z]+)+)""#,
+    r#"Severity::\w+,\s*"([a-z][a-z_0-9]*)""#,
+    r#"\b(?:syntax|unreadable|refuse|note|finding)\(\s*[^"();]{0,40}?"([a-z][a-z_0-9]*)""#,
+    r#"SYNTAX_ERROR: &str = "([a-z][a-z_0-9]*)""#,
+];
+
+fn sources(path: &Path, found: &mut Vec<String>) {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).expect("the folder can be read");
+        entries.for_each(|entry| sources(&entry.expect("an entry").path(), found));
+    } else if path.extension().is_some_and(|end| end == "rs" || end == "py")
+        && !path.file_stem().is_some_and(|stem| stem.to_string_lossy().contains("tests"))
+    {
+        found.push(fs::read_to_string(path).expect("the source is there"));
+    }
+}
+
+#[test]
+fn every_finding_is_explained_with_an_example_and_what_to_do() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts = Vec::new();
+    FINDERS.iter().for_each(|place| sources(&root.join(place), &mut texts));
+    let mut codes = BTreeSet::new();
+    for pattern in GIVES_CODE {
+        let pattern = regex::Regex::new(pattern).expect("a pattern");
+        for text in &texts {
+            codes.extend(pattern.captures_iter(text).map(|found| found[1].to_owned()));
+        }
+    }
+    // What people were shown for mistakes has codes, too.
+    let shown = regex::Regex::new(r"(?m)^(?:error|warning|note)\[([a-z_0-9]+)\]").expect("a pattern");
+    let mut goldens = vec![root.join("tests/fixtures/scripts/mistakes.txt")];
+    let mistakes =
+        fs::read_dir(root.join("tests/fixtures/catalogue/mistakes")).expect("the mistakes are there");
+    goldens.extend(mistakes.map(|entry| entry.expect("an entry").path()));
+    for golden in goldens {
+        let text = fs::read_to_string(golden).expect("the golden file is there");
+        codes.extend(shown.captures_iter(&text).map(|found| found[1].to_owned()));
+    }
+    assert!(codes.len() >= 50, "{codes:?}");
+
+    let page = fs::read_to_string(root.join("docs/errors.md")).expect("the document is there");
+    let (_, page) = page.split_once("\n# Findings\n").expect("the part about findings");
+    let rows: BTreeMap<&str, Vec<&str>> = page
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.trim_matches('|').split(" | ").map(str::trim);
+            let code = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+            Some((code, cells.collect()))
+        })
+        .collect();
+    let documented: BTreeSet<String> = rows.keys().map(|code| (*code).to_owned()).collect();
+    assert_eq!(codes, documented, "the codes that are given, and those in docs/errors.md");
+    for (code, cells) in rows {
+        assert!(cells.len() == 3 && cells.iter().all(|cell| cell.len() > 3), "{code}: {cells:?}");
+    }
 }
