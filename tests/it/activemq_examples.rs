@@ -60,6 +60,47 @@ async fn activemq_r29_the_java_example_runs_with_plain_jms() {
 }
 
 #[tokio::test]
+async fn activemq_a_client_like_the_gui_works_with_plain_jms_and_the_proxy_dialect() {
+    let broker = Broker::start().await;
+    let server = broker.server("").await;
+    let classes = Classes::compile(server.home.path(), &["examples/java/ProxyClient.java"]).await;
+    let address = format!("tcp://127.0.0.1:{}", broker.openwire);
+    let mut client = classes.command("ProxyClient", &broker, &server, &address);
+    let ended =
+        timeout(DEADLINE, client.stdin(Stdio::null()).output()).await.expect("the client ends").unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let lines: Vec<_> = said.lines().collect();
+    let expected = [
+        "user level 20",
+        r#"processing "reqid":"1""#,
+        "message begun",
+        "status [1,",
+        r#"rearranged "4","2""#,
+        r#"blocked "2""#,
+        "updated third, changed",
+        "status [0,",
+        r#"done "reqid":"1""#,
+        "message third, changed",
+        r#"done "reqid":"3""#,
+        "done",
+    ];
+    assert!(ended.status.success() && lines == expected, "{ended:?}\n{}", server.home.log());
+    let watcher = server.client().await;
+    let history = watcher.call("history.list", json!({})).await;
+    let ended: Vec<_> =
+        history["jobs"].as_array().unwrap().iter().map(|job| (&job["name"], &job["state"])).collect();
+    for (name, state) in [
+        ("slow.py", "aborted"),
+        ("first.py", "cancelled"),
+        ("second.py", "succeeded"),
+        ("third.py", "succeeded"),
+    ] {
+        assert!(ended.contains(&(&json!(name), &json!(state))), "{name} is not {state}: {ended:?}");
+    }
+    assert_eq!(watcher.call("server.status", json!({})).await["clients"], 1, "it has taken its leave");
+}
+
+#[tokio::test]
 async fn activemq_the_python_example_runs_with_stomp_py() {
     let broker = Broker::start().await;
     let server = broker.server("").await;
