@@ -112,8 +112,8 @@ fn median(times: usize, mut what: impl FnMut()) -> Duration {
 }
 
 fn report(what: &str, took: Duration, limit: Duration) {
-    let verdict = if took <= limit { "reached" } else { "MISSED" };
-    println!("{what:36} {took:>12.2?}  at most {limit:>8.2?}  {verdict}");
+    let verdict = if took <= limit { "met" } else { "NOT MET" };
+    println!("{what:36} {took:>12.2?}  target ≤ {limit:>8.2?}  {verdict}");
 }
 
 /// A server that ends with the measurement.

@@ -10,6 +10,7 @@
 
 mod clock;
 mod durability;
+mod getstatus;
 mod idle_memory;
 mod machines;
 mod observation;
@@ -29,7 +30,7 @@ use table::Table;
 /// A group of figures that are measured together.
 type Measure = fn(Effort, &mut Table);
 
-const ALL: [(&str, Measure); 10] = [
+const ALL: [(&str, Measure); 11] = [
     ("script_start", script_start::measure),
     ("throughput", throughput::measure),
     ("steering", steering::measure),
@@ -37,6 +38,7 @@ const ALL: [(&str, Measure); 10] = [
     ("durability", durability::measure),
     ("visibility", visibility::measure),
     ("reordering", reordering::measure),
+    ("getstatus", getstatus::measure),
     ("idle_memory", idle_memory::measure),
     ("stomp_codec", stomp_codec::measure),
     ("machines", machines::measure),

@@ -65,6 +65,11 @@ impl Server {
         Door { address: self.address.clone(), token: self.token.clone() }
     }
 
+    /// The host and port, and what opens the door, for a client that speaks STOMP by hand.
+    pub(crate) fn endpoint(&self) -> ((String, u16), String) {
+        ((self.address.host.clone(), self.address.port), self.token.clone())
+    }
+
     /// A client that has logged in.
     pub(crate) async fn client(&self) -> Client {
         self.door().client().await

@@ -178,9 +178,10 @@ pub struct StatusHead {
 }
 
 impl StatusHead {
-    /// The whole payload with the waiting scripts, each already written as JSON.
+    /// The reply with the waiting scripts, each already written as JSON. It can have megabytes, so every
+    /// part is copied once.
     #[must_use]
-    pub fn into_payload(self, requests: &[Arc<str>]) -> String {
+    pub fn into_reply(self, requests: &[Arc<str>]) -> Arc<str> {
         let (code, line) = self.status;
         let head = json!({
             "status": [code as i8, line],
@@ -192,24 +193,28 @@ impl StatusHead {
             "devicefailures": {},
         });
         let (head, name, script) = (written(&head), written(&self.scriptname), written(&self.script));
-        let size: usize = requests.iter().map(|request| request.len() + 1).sum();
-        let mut payload = String::with_capacity(size + head.len() + name.len() + script.len() + 64);
-        payload.push_str(head.strip_suffix('}').unwrap_or_default());
-        for (key, value) in [(",\"scriptname\":", name), (",\"script\":", script)] {
-            payload.push_str(key);
-            payload.push_str(&value);
-        }
-        payload.push_str(",\"requests\":[");
+        let mut parts = vec![
+            SUCCESS,
+            head.strip_suffix('}').unwrap_or_default(),
+            ",\"scriptname\":",
+            &name,
+            ",\"script\":",
+            &script,
+            ",\"requests\":[",
+        ];
         for (n, request) in requests.iter().enumerate() {
             if n > 0 {
-                payload.push(',');
+                parts.push(",");
             }
-            payload.push_str(request);
+            parts.push(request);
         }
-        payload.push_str("]}");
-        payload
+        parts.push("]}}");
+        parts.concat().into()
     }
 }
+
+/// How the reply to a command that succeeded begins.
+const SUCCESS: &str = r#"{"success":true,"payload":"#;
 
 /// Writes a payload. What goes out is made of texts, numbers and JSON values, which can always be written.
 #[must_use]
@@ -226,7 +231,7 @@ pub fn reply(payload: &impl Serialize) -> Arc<str> {
 /// The same with a payload that is JSON already.
 #[must_use]
 pub fn reply_of(payload: &str) -> Arc<str> {
-    [r#"{"success":true,"payload":"#, payload, "}"].concat().into()
+    [SUCCESS, payload, "}"].concat().into()
 }
 
 /// The reply to a command that did not succeed.

@@ -61,7 +61,7 @@ impl Dispatcher {
         };
         self.proxy_later(to, move || {
             let requests: Vec<_> = waiting.iter().map(|request| request.json()).collect();
-            proxy::reply_of(&head.into_payload(&requests))
+            head.into_reply(&requests)
         });
     }
 
