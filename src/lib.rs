@@ -9,6 +9,7 @@ pub mod config;
 pub mod dryrun;
 pub mod engine;
 pub mod journal;
+pub mod nicos;
 pub mod protocol;
 pub mod security;
 pub mod server;

@@ -1,6 +1,6 @@
 //! The example clients, as somebody who reads them would run them.
 
-use std::{env, path::PathBuf, process::Stdio};
+use std::{path::PathBuf, process::Stdio};
 
 use serde_json::json;
 use tokio::{process::Command, time::timeout};
@@ -8,22 +8,9 @@ use tokio::{process::Command, time::timeout};
 use crate::{
     broker::Broker,
     harness::{DEADLINE, Server},
+    installed::installed,
     java::Classes,
 };
-
-/// Where `tests/run` puts what the clients need.
-fn cache() -> PathBuf {
-    let folder = |name: &str| env::var_os(name).map(PathBuf::from);
-    folder("BEAMQ_TEST_CACHE").unwrap_or_else(|| {
-        let caches = folder("XDG_CACHE_HOME").unwrap_or_else(|| folder("HOME").unwrap().join(".cache"));
-        caches.join("beamq-tests")
-    })
-}
-
-fn needed(path: PathBuf) -> PathBuf {
-    assert!(path.exists(), "{} is not there: ./tests/run installs it", path.display());
-    path
-}
 
 fn examples() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples")
@@ -104,7 +91,7 @@ async fn activemq_a_client_like_the_gui_works_with_plain_jms_and_the_proxy_diale
 async fn activemq_the_python_example_runs_with_stomp_py() {
     let broker = Broker::start().await;
     let server = broker.server("").await;
-    let mut client = Command::new(needed(cache().join("clients-python/bin/python")));
+    let mut client = Command::new(installed("clients-python/bin/python"));
     client.arg(examples().join("python/beamq_client.py"));
     client.args(["127.0.0.1", &broker.stomp.to_string(), "ss_client"]);
     runs(client, &broker, &server).await;
@@ -119,7 +106,7 @@ async fn activemq_the_javascript_example_runs_with_stompjs() {
     for file in ["beamq_client.mjs", "tcp_socket.mjs", "package.json"] {
         std::fs::copy(examples().join("javascript").join(file), folder.join(file)).unwrap();
     }
-    let modules = needed(cache().join("clients-javascript/node_modules"));
+    let modules = installed("clients-javascript/node_modules");
     std::os::unix::fs::symlink(modules, folder.join("node_modules")).unwrap();
     let mut client = Command::new("node");
     client.arg(folder.join("beamq_client.mjs"));
