@@ -73,8 +73,8 @@ impl CommandLine {
         let mut encoded = encode_command(command, payload, &mut wire);
         if fenced {
             // Its reply is data, which the second reply of neither command is.
-            encoded = encoded
-                .and_then(|()| encode_command(Command::GetVersion, &self.no_arguments, &mut wire));
+            encoded =
+                encoded.and_then(|()| encode_command(Command::GetVersion, &self.no_arguments, &mut wire));
         }
         if let Err(error) = encoded {
             return Some(Err(error.into()));

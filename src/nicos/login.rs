@@ -86,7 +86,8 @@ pub(super) async fn introduce(host: &str, port: u16, options: &Options) -> Resul
         crate::wire::nicos::Payload::Kept(bytes) => Serializer::of_banner(bytes),
         crate::wire::nicos::Payload::TooLarge { .. } => Serializer::Pickle,
     };
-    let banner = serializer.decode(&payload, &options.values).map_err(|error| not_nicos(error.to_string()))?;
+    let banner =
+        serializer.decode(&payload, &options.values).map_err(|error| not_nicos(error.to_string()))?;
     let banner = read_banner(banner).ok_or_else(|| not_nicos("its banner has no versions".into()))?;
     if !VERSIONS.contains(&banner.protocol_version) {
         return Err(NicosError::Version { found: banner.protocol_version });

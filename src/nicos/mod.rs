@@ -45,12 +45,12 @@ use std::{sync::Arc, time::Duration};
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
+use self::{commands::CommandLine, events::EventReader, login::Introduced};
 pub use self::{
     error::NicosError,
     events::{EventStream, NicosEvent},
     login::{Banner, Level, Login},
 };
-use self::{commands::CommandLine, events::EventReader, login::Introduced};
 use crate::wire::{
     nicos::{Command, Event, Limits, Reply, Serializer},
     pickle,

@@ -201,7 +201,8 @@ async fn a_connection_ends_once_and_for_both_sides_with_a_reason() {
 
     // A daemon that is stopped does not answer; calls end all the same.
     daemon.signal(Signal::SIGSTOP);
-    let unanswered = third.call_within(Command::GetVersion, &[], Duration::from_millis(50)).await.unwrap_err();
+    let unanswered =
+        third.call_within(Command::GetVersion, &[], Duration::from_millis(50)).await.unwrap_err();
     assert_eq!(unanswered.to_string(), "NICOS did not answer `getversion` within 0.05 s");
     daemon.signal(Signal::SIGCONT);
     assert_eq!(eval(&third, "1").await, json!(1), "and later replies are in order");

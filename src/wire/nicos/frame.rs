@@ -153,8 +153,7 @@ impl Part {
     /// Takes the part out of the buffer when it is whole.
     fn take(&mut self, bytes: &mut BytesMut) -> Option<Payload> {
         if self.kept {
-            return (bytes.len() >= self.length)
-                .then(|| Payload::Kept(bytes.split_to(self.length).freeze()));
+            return (bytes.len() >= self.length).then(|| Payload::Kept(bytes.split_to(self.length).freeze()));
         }
         let there = self.unread.min(bytes.len());
         bytes.advance(there);

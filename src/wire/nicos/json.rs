@@ -325,7 +325,8 @@ impl Reader<'_> {
     }
 
     fn hex(&mut self) -> Result<u16, JsonError> {
-        let digits = self.payload.get(self.at..self.at + 4).and_then(|digits| std::str::from_utf8(digits).ok());
+        let digits =
+            self.payload.get(self.at..self.at + 4).and_then(|digits| std::str::from_utf8(digits).ok());
         let unit = digits
             .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
             .and_then(|digits| u16::from_str_radix(digits, 16).ok())
@@ -411,6 +412,7 @@ fn mapped(members: Vec<(Text, Value)>) -> Value {
         }
         return Value::Object(object);
     }
-    let pairs: Vec<Value> = members.into_iter().map(|(name, value)| json!([name.into_value(), value])).collect();
+    let pairs: Vec<Value> =
+        members.into_iter().map(|(name, value)| json!([name.into_value(), value])).collect();
     json!({ "$map": pairs })
 }

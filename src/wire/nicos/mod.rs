@@ -25,9 +25,7 @@ mod payload;
 #[cfg(test)]
 mod tests;
 
-pub use frame::{
-    EventDecoder, EventFrame, FrameError, Limits, Payload, Reply, ReplyDecoder, encode_command,
-};
+pub use frame::{EventDecoder, EventFrame, FrameError, Limits, Payload, Reply, ReplyDecoder, encode_command};
 pub use names::{Command, Event};
 pub use payload::{PayloadError, Serializer};
 

@@ -245,7 +245,9 @@ fn json_has_what_python_writes_and_json_does_not_know() {
     ] {
         assert_eq!(decode(text).unwrap(), value, "{text}");
     }
-    for text in ["", "[1,]", "{,}", "[1 2]", "01", "-", "1 2", "\"", "\"\\x\"", "\"\\u12\"", "{\"a\" 1}", "nul"] {
+    for text in
+        ["", "[1,]", "{,}", "[1 2]", "01", "-", "1 2", "\"", "\"\\x\"", "\"\\u12\"", "{\"a\" 1}", "nul"]
+    {
         assert!(decode(text).is_err(), "{text}");
     }
 }
@@ -254,9 +256,75 @@ fn json_has_what_python_writes_and_json_does_not_know() {
 fn json_is_bounded_in_depth_and_in_the_number_of_values() {
     let limits = pickle::Limits { operations: 1000, ..pickle::Limits::default() };
     let deep = "[".repeat(1_000_000);
-    assert!(matches!(json::decode(deep.as_bytes(), &limits), Err(json::JsonError::TooLarge { what: "levels", .. })));
+    assert!(matches!(
+        json::decode(deep.as_bytes(), &limits),
+        Err(json::JsonError::TooLarge { what: "levels", .. })
+    ));
     let many = format!("[{}]", "0,".repeat(1000));
-    assert!(matches!(json::decode(many.as_bytes(), &limits), Err(json::JsonError::TooLarge { what: "values", .. })));
+    assert!(matches!(
+        json::decode(many.as_bytes(), &limits),
+        Err(json::JsonError::TooLarge { what: "values", .. })
+    ));
     let digits = "9".repeat(100_000);
     assert!(json::decode(digits.as_bytes(), &limits).is_err());
+}
+
+/// What a daemon sent: its frames, as they were on the wire, cut into every size of pieces up to 64 bytes.
+#[test]
+fn the_frames_of_a_real_daemon_are_read() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/nicos");
+    let captured = std::fs::read_to_string(folder.join("payloads.json")).unwrap();
+    let captured: Vec<Value> = serde_json::from_str(&captured).unwrap();
+    let (mut replies, mut events, mut sent_replies, mut sent_events) =
+        (BytesMut::new(), BytesMut::new(), Vec::new(), Vec::new());
+    for frame in &captured {
+        let name = frame["name"].as_str().unwrap();
+        let header = frame["header_hex"].as_str().unwrap();
+        let header: Vec<u8> = (0..header.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&header[at..at + 2], 16).unwrap())
+            .collect();
+        let payload = std::fs::read(folder.join("payloads").join(format!("{name}.bin"))).unwrap();
+        let is_event = frame["kind"] == "event";
+        let wire = if is_event { &mut events } else { &mut replies };
+        wire.extend_from_slice(&header);
+        wire.extend_from_slice(&payload);
+        let payload = Payload::Kept(payload.into());
+        let value = std::fs::read(folder.join("payloads").join(format!("{name}.json"))).unwrap();
+        let value: Value = serde_json::from_slice(&value).unwrap();
+        assert_eq!(Serializer::Pickle.decode(&payload, &pickle::Limits::default()).unwrap(), value, "{name}");
+        if is_event {
+            let event = Event::from_name(frame["what"].as_str().unwrap()).unwrap();
+            sent_events.push(EventFrame { code: event.code(), payload, blobs: Vec::new() });
+        } else if frame["status"] == "NAK" {
+            sent_replies.push(Reply::Refusal(payload));
+        } else {
+            sent_replies.push(Reply::Data(payload));
+        }
+    }
+    assert!(sent_replies.len() > 50 && sent_events.len() > 30, "{} frames", captured.len());
+    for piece in (1..64).chain([100_000]) {
+        assert_eq!(
+            read(ReplyDecoder::new(Limits::default()), &replies, &[piece], usize::MAX),
+            (sent_replies.clone(), None)
+        );
+        assert_eq!(
+            read(EventDecoder::new(Limits::default()), &events, &[piece], usize::MAX),
+            (sent_events.clone(), None)
+        );
+    }
+}
+
+#[test]
+fn arguments_come_back_from_either_serializer() {
+    let limits = pickle::Limits::default();
+    let arguments = [json!({"a": {"$bytes": "AP8="}, "__pickle__": "x"}), json!([1, "ü", null])];
+    for serializer in [Serializer::Pickle, Serializer::Json] {
+        let payload = Payload::Kept(serializer.encode(&arguments).unwrap().into());
+        assert_eq!(serializer.decode(&payload, &limits).unwrap(), json!(arguments), "{serializer:?}");
+    }
+    let plain = Serializer::Json.encode(&[json!("x"), json!(1)]).unwrap();
+    assert_eq!(plain, br#"["x",1]"#);
+    let tagged = Serializer::Json.encode(&[json!({"$bytes": "AP8="})]).unwrap();
+    assert!(tagged.starts_with(br#"{"__pickle__":"#), "{}", String::from_utf8_lossy(&tagged));
 }
