@@ -126,10 +126,10 @@ class RemoteInstrument(Instrument):
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
         package = str(Path(__file__).resolve().parent.parent)
-        environment = dict(os.environ, PYTHONPATH=package, PYTHONUTF8="1")
+        environment = dict(os.environ, PYTHONPATH=package, PYTHONUTF8="1", BEAMQ_OUTLIVES_JOB="1")
         arguments = [sys.executable, "-m", "demo.server", "--folder", str(self._folder)]
         with open(self._folder / "log", "wb") as log:
-            # A session of its own: it outlives the job, whose process group is ended with the job.
+            # In a session of its own, and with the variable that says so, it outlives the job.
             return subprocess.Popen(
                 arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
                 env=environment, start_new_session=True,

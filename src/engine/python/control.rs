@@ -55,6 +55,8 @@ pub(super) enum ToWorker {
     Abort,
     /// The answer to a question.
     Answer { question: u64, value: Value, timed_out: bool },
+    /// What is below the worker was seen: it may end.
+    End,
 }
 
 /// What a worker says.
@@ -106,6 +108,9 @@ pub(super) enum FromWorker {
         #[serde(default)]
         command_errors: Vec<CommandError>,
     },
+    /// The last exit function runs. Unless the worker is `alone`, processes are below it, and it waits for
+    /// [`ToWorker::End`].
+    Ending { alone: bool },
 }
 
 /// Why a worker cannot be listened to any longer.

@@ -207,6 +207,7 @@ impl Run {
             EngineCall::Skip(_) => self.say(&ToWorker::Skip).await,
             EngineCall::Abort(_, AbortStage::Ask) => self.say(&ToWorker::Abort).await,
             EngineCall::Abort(_, AbortStage::Terminate) => {
+                self.process.look_below();
                 self.process.signal_group(Signal::SIGTERM);
                 // A stopped process takes no signal but SIGKILL until it is continued.
                 self.process.signal_group(Signal::SIGCONT);
@@ -289,6 +290,11 @@ impl Run {
                 let report = report.map(|report| *report);
                 self.finished = Some(Finished { report, status, command_errors });
                 self.let_output_begin();
+            }
+            FromWorker::Ending { alone: true } => self.process.is_alone(),
+            FromWorker::Ending { alone: false } => {
+                self.process.look_below();
+                self.say(&ToWorker::End).await;
             }
             FromWorker::Ready { .. } | FromWorker::Refused { .. } => {}
         }

@@ -1,7 +1,8 @@
 //! The engine that runs every job in a fresh CPython process.
 //!
 //! A worker is started ahead of time and used once (`worker`, `supervisor`). It leads a process group,
-//! which is gone when the job has ended, and it dies with the server (`process`, `registry`). A private
+//! which is gone when the job has ended with everything that left it (`descendants`), and it dies with the
+//! server (`process`, `registry`). A private
 //! channel carries JSON lines both ways (`control`); what the job writes is numbered and bounded
 //! (`output`). The Python side is under `lib/` and is part of the binary (`library`).
 //!
@@ -14,6 +15,7 @@
 
 mod commands;
 mod control;
+mod descendants;
 mod ending;
 mod interpreter;
 mod job;

@@ -1,7 +1,8 @@
 //! Starting, signalling and reaping the processes of workers.
 //!
 //! Every worker leads a process group of its own. Whatever way its life ends, the group is killed while
-//! the leader still is a zombie, so that the number cannot have been given to anybody else.
+//! the leader still is a zombie, so that the number cannot have been given to anybody else. What has left
+//! the group is found by its descent (`descendants`) and killed as well.
 
 #![allow(unsafe_code)]
 
@@ -31,10 +32,13 @@ use nix::{
 };
 use tokio::sync::{oneshot, watch};
 
-use super::registry::{Registration, Registry, group_is_alive};
+use super::{
+    descendants::{self, Descendant, ProcessStat},
+    registry::{Registration, Registry, group_is_alive},
+};
 
-/// How long the members of a killed group may take to disappear.
-const GROUP_GONE_WITHIN: Duration = Duration::from_millis(500);
+/// How long what was killed may take to disappear.
+const GONE_WITHIN: Duration = Duration::from_millis(500);
 
 /// A thread that forks every worker.
 ///
@@ -99,12 +103,15 @@ fn spawn(mut command: Command, registry: &Registry) -> io::Result<Spawned> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
+    let mark = descendants::new_mark();
+    command.env(descendants::MARK, &mark).env_remove(descendants::OUTLIVES);
     let server = getpid();
     // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed. It
-    // makes two system calls and allocates nothing: errors are made of their numbers.
+    // makes three system calls and allocates nothing: errors are made of their numbers.
     unsafe {
         command.pre_exec(move || {
             prctl::set_pdeathsig(Signal::SIGKILL)?;
+            prctl::set_child_subreaper(true)?;
             // The server may have died before the line above took effect.
             if getppid() == server { Ok(()) } else { Err(Errno::ESRCH.into()) }
         });
@@ -113,27 +120,39 @@ fn spawn(mut command: Command, registry: &Registry) -> io::Result<Spawned> {
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(io::Error::other("the worker has no output pipes"));
     };
-    let process = Process::watch(child, registry)?;
+    let process = Process::watch(child, registry, mark)?;
     Ok(Spawned { process, control, stdout, stderr })
 }
 
-/// A worker's process and its group. Dropping it kills the group.
+/// A worker's process, its group and what comes of it. Dropping it kills them.
 #[derive(Debug)]
 pub(super) struct Process {
     pid: Pid,
-    reaped: Arc<Mutex<bool>>,
+    known: Arc<Mutex<Known>>,
     exit: watch::Receiver<Option<ExitStatus>>,
 }
 
+/// What is known of a process beside its number.
+#[derive(Debug, Default)]
+struct Known {
+    /// Its number may belong to another by now.
+    reaped: bool,
+    /// It said last that nothing comes of it any more, so that nothing has to be looked for.
+    alone: bool,
+    /// What was below it when that was looked at last.
+    descendants: Vec<Descendant>,
+}
+
 impl Process {
-    fn watch(mut child: Child, registry: &Registry) -> io::Result<Self> {
+    fn watch(mut child: Child, registry: &Registry, mark: String) -> io::Result<Self> {
         let pid = Pid::from_raw(child.id().cast_signed());
-        let registration = registry.enter(pid);
-        let reaped = Arc::new(Mutex::new(false));
+        let registration = registry.enter(pid, &mark);
+        let known = Arc::new(Mutex::new(Known::default()));
         let (told, exit) = watch::channel(None);
-        let process = Self { pid, reaped: Arc::clone(&reaped), exit };
+        let process = Self { pid, known: Arc::clone(&known), exit };
         thread::Builder::new().name("beamq-reaper".into()).stack_size(128 * 1024).spawn(move || {
-            let status = reap(pid, &mut child, &reaped, registration);
+            let status = reap(pid, &mut child, &known, &mark);
+            drop::<Registration>(registration);
             told.send_replace(Some(status));
         })?;
         Ok(process)
@@ -155,8 +174,8 @@ impl Process {
 
     /// Signals the process alone.
     pub(super) fn signal(&self, signal: Signal) {
-        let reaped = lock(&self.reaped);
-        if !*reaped {
+        let known = lock(&self.known);
+        if !known.reaped {
             // A failure means that it has just ended, which is noticed elsewhere.
             let _ended = signal::kill(self.pid, signal);
         }
@@ -164,14 +183,32 @@ impl Process {
 
     /// Signals every process of the group.
     pub(super) fn signal_group(&self, signal: Signal) {
-        let reaped = lock(&self.reaped);
-        if !*reaped {
+        let known = lock(&self.known);
+        if !known.reaped {
             let _ended = signal::killpg(self.pid, signal);
         }
     }
 
-    /// Kills the process and its group.
+    /// Takes the process's word that nothing comes of it any more.
+    pub(super) fn is_alone(&self) {
+        lock(&self.known).alone = true;
+    }
+
+    /// Looks at what is below the process while it lives, to end it afterwards.
+    pub(super) fn look_below(&self) {
+        let mut known = lock(&self.known);
+        if !known.reaped {
+            known.alone = false;
+            known.descendants = descendants::below(self.pid);
+        }
+    }
+
+    /// Kills the process, its group, and what comes of it.
     pub(super) fn kill(&self) {
+        if !self.is_alive() {
+            return;
+        }
+        self.look_below();
         self.signal_group(Signal::SIGKILL);
         // A worker can have moved itself into another group.
         self.signal(Signal::SIGKILL);
@@ -185,23 +222,27 @@ impl Drop for Process {
 }
 
 /// Waits for the end of the process, kills what is left of its group, and only then lets go of its number.
-fn reap(pid: Pid, child: &mut Child, reaped: &Mutex<bool>, registration: Registration) -> ExitStatus {
+/// Then ends what has left the group.
+fn reap(pid: Pid, child: &mut Child, known: &Mutex<Known>, mark: &str) -> ExitStatus {
     while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
-    let status = {
-        let mut reaped = lock(reaped);
+    let deadline = Instant::now() + GONE_WITHIN;
+    let started = ProcessStat::read(pid.as_raw()).map_or(0, |stat| stat.started);
+    let (status, alone, left) = {
+        let mut known = lock(known);
         let _nobody_left = signal::killpg(pid, Signal::SIGKILL);
         let status = child.wait();
-        *reaped = true;
-        status
+        known.reaped = true;
+        (status, known.alone, std::mem::take(&mut known.descendants))
     };
-    let deadline = Instant::now() + GROUP_GONE_WITHIN;
+    if !alone {
+        descendants::end(&left, mark, started, deadline);
+    }
     while group_is_alive(pid) && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(2));
     }
-    drop(registration);
     status.unwrap_or_else(|_| ExitStatus::from_raw(libc::SIGKILL))
 }
 
-fn lock(reaped: &Mutex<bool>) -> MutexGuard<'_, bool> {
-    reaped.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }

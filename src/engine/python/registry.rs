@@ -5,6 +5,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -14,6 +15,11 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::descendants::{self, ProcessStat, processes};
+
+/// How long processes that an earlier server left behind may take to disappear.
+const GONE_WITHIN: Duration = Duration::from_secs(2);
+
 /// What is written of a worker. Numbers of processes are given again, so the time of its start and the
 /// boot of the machine say whether a process of that number is the one.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +28,9 @@ struct Entry {
     /// In clock ticks since the boot, as `/proc/PID/stat` has it.
     started: u64,
     boot: String,
+    /// The mark in the environment of the worker and of what it started.
+    #[serde(default)]
+    mark: Option<String>,
 }
 
 /// The folder of the entries.
@@ -61,10 +70,14 @@ impl Registry {
             let entry = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice::<Entry>(&bytes).ok());
             if let Some(entry) = entry
                 && entry.boot == boot_id()
-                && end_orphan(&entry)
             {
-                tracing::warn!(pid = entry.pid, "ended a worker that an earlier server left behind");
-                ended.push(entry.pid);
+                if end_orphan(&entry) {
+                    tracing::warn!(pid = entry.pid, "ended a worker that an earlier server left behind");
+                    ended.push(entry.pid);
+                }
+                if let Some(mark) = &entry.mark {
+                    descendants::end(&[], mark, entry.started, Instant::now() + GONE_WITHIN);
+                }
             }
             fs::remove_file(&file)?;
         }
@@ -73,9 +86,10 @@ impl Registry {
 
     /// Writes down a worker. One that cannot be written down runs all the same: the kernel ends it with
     /// the server.
-    pub(super) fn enter(&self, pid: Pid) -> Registration {
+    pub(super) fn enter(&self, pid: Pid, mark: &str) -> Registration {
         let Some(stat) = ProcessStat::read(pid.as_raw()) else { return Registration { file: None } };
-        let entry = Entry { pid: pid.as_raw(), started: stat.started, boot: boot_id() };
+        let entry =
+            Entry { pid: pid.as_raw(), started: stat.started, boot: boot_id(), mark: Some(mark.to_owned()) };
         let file = self.folder.join(format!("{pid}.json"));
         let written =
             serde_json::to_vec(&entry).map_err(io::Error::from).and_then(|json| fs::write(&file, json));
@@ -126,37 +140,11 @@ pub(super) fn group_is_alive(group: Pid) -> bool {
 }
 
 fn group_members(group: i32) -> Vec<ProcessStat> {
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    processes
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(ProcessStat::read)
-        .filter(|stat| stat.group == group)
-        .collect()
+    processes().map(|(_, stat)| stat).filter(|stat| stat.group == group).collect()
 }
 
 fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-}
-
-/// What `/proc/PID/stat` says, as far as it is needed (proc(5)).
-#[derive(Debug)]
-struct ProcessStat {
-    dead: bool,
-    group: i32,
-    started: u64,
-}
-
-impl ProcessStat {
-    fn read(pid: i32) -> Option<Self> {
-        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The second field is the name in brackets and can hold anything, brackets included.
-        let (_, rest) = text.rsplit_once(") ")?;
-        let mut fields = rest.split(' ');
-        let state = fields.next()?;
-        let group = fields.nth(1)?.parse().ok()?;
-        let started = fields.nth(16)?.parse().ok()?;
-        Some(Self { dead: matches!(state, "Z" | "X"), group, started })
-    }
 }
 
 #[cfg(test)]
@@ -165,20 +153,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_start_time_of_a_process_is_read_from_the_field_that_proc_documents() {
-        let own = ProcessStat::read(std::process::id().cast_signed()).expect("there is a /proc");
-        let text = fs::read_to_string("/proc/self/stat").unwrap();
-        let after_name = text.rsplit_once(") ").unwrap().1;
-        assert_eq!(own.started, after_name.split(' ').nth(19).unwrap().parse::<u64>().unwrap());
-        assert_eq!(own.group, nix::unistd::getpgrp().as_raw());
-        assert!(!own.dead);
-    }
-
-    #[test]
     fn an_entry_whose_number_now_belongs_to_another_process_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let registry = Registry::open(folder.path()).unwrap();
-        let entry = Entry { pid: std::process::id().cast_signed(), started: 1, boot: boot_id() };
+        let entry = Entry { pid: std::process::id().cast_signed(), started: 1, boot: boot_id(), mark: None };
         let file = registry.folder.join("stale.json");
         fs::write(&file, serde_json::to_vec(&entry).unwrap()).unwrap();
         fs::write(registry.folder.join("rubbish.json"), b"{").unwrap();

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    os::unix::fs::symlink,
+    os::unix::{fs::symlink, process::CommandExt},
     process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -154,17 +154,76 @@ async fn children_that_ignore_sigterm_are_gone_when_the_job_has_ended() {
     assert!(!is_alive(told.stdout()[0].parse().unwrap()));
 }
 
+/// Starts a program in a session of its own, below a parent that ends at once, without the environment of the
+/// job, and prints its number.
+const DETACH: &str = "\
+import os, subprocess, sys
+def detach(*program, **options):
+    starter = 'import subprocess, sys; print(subprocess.Popen(sys.argv[1:], stdin=-3, stdout=-3, stderr=-3, start_new_session=True).pid)'
+    subprocess.run([sys.executable, '-c', starter, *program], check=True, **options)
+";
+
 #[tokio::test]
-async fn a_child_that_escaped_with_the_pipes_does_not_delay_the_end() {
+async fn a_child_in_a_session_of_its_own_goes_with_the_job_and_does_not_delay_the_end() {
     let mut engine = Engine::start();
     let began = Instant::now();
     let told = engine
         .run("import subprocess\nchild = subprocess.Popen(['sleep', '1000'], start_new_session=True)\nprint(child.pid)\n")
         .await;
-    let escaped = told.stdout()[0].parse().unwrap();
+    assert_eq!(told.end().ending, Ending::Completed);
+    assert!(!is_alive(told.stdout()[0].parse().unwrap()));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    assert!(is_alive(escaped), "a session of its own is left alone");
-    nix_kill(escaped);
+}
+
+#[tokio::test]
+async fn what_left_group_parent_and_environment_goes_with_the_job_however_it_ends() {
+    for (end, ending) in [
+        ("", Ending::Completed),
+        ("raise ValueError", Ending::Failed),
+        ("import atexit\natexit.register(detach, 'sleep', '1000', env={})", Ending::Completed),
+    ] {
+        let mut engine = Engine::start();
+        let told = engine.run(&format!("{DETACH}\ndetach('sleep', '1000', env={{}})\n{end}\n")).await;
+        assert_eq!(told.end().ending, ending, "{end}");
+        assert!(!told.stdout().is_empty());
+        for pid in told.stdout() {
+            assert!(!is_alive(pid.parse().unwrap()), "{end}: {pid}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_left_the_group_is_ended_when_the_script_dies_or_is_killed() {
+    let mut engine = Engine::start();
+    // No word of its own and nothing to look below any more: the mark in the environment remains.
+    let told = engine.run(&format!("{DETACH}\ndetach('sleep', '1000')\nos.kill(os.getpid(), 9)\n")).await;
+    assert!(!is_alive(told.stdout()[0].parse().unwrap()));
+
+    for stage in [AbortStage::Terminate, AbortStage::Kill] {
+        engine
+            .submit(&format!("{DETACH}\ndetach('sleep', '1000', env={{}})\nprint('up')\nwhile True: pass\n"));
+        engine.until_printed("up").await;
+        let detached = engine.told.stdout()[0].parse().unwrap();
+        assert!(is_alive(detached));
+        engine.call(EngineCall::Abort(engine.job(), stage));
+        engine.until_ended().await;
+        assert!(!is_alive(detached), "{stage:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_to_outlive_the_job_stays_and_what_another_started_too() {
+    let mut engine = Engine::start();
+    let mut bystander = Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
+    let told = engine
+        .run(&format!("{DETACH}\ndetach('sleep', '1000', env={{**os.environ, 'BEAMQ_OUTLIVES_JOB': '1'}})\n"))
+        .await;
+    let detached = told.stdout()[0].parse().unwrap();
+    let alive = (is_alive(detached), is_alive(bystander.id().cast_signed()));
+    nix_kill(detached);
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+    assert_eq!(alive, (true, true));
 }
 
 #[tokio::test]
@@ -181,15 +240,22 @@ async fn a_restarted_engine_ends_what_a_killed_one_left_behind() {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let started = stat.rsplit_once(") ").unwrap().1.split(' ').nth(19).unwrap().to_owned();
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    // It has left the group, and only its mark is known.
+    let mark = format!("test-{pid}");
+    let mut stray =
+        Command::new("sleep").arg("1000").env("BEAMQ_WORKER", &mark).process_group(0).spawn().unwrap();
     let workers = folder.path().join("workers");
     std::fs::create_dir_all(&workers).unwrap();
-    let entry = format!(r#"{{"pid": {pid}, "started": {started}, "boot": "{}"}}"#, boot.trim());
+    let entry =
+        format!(r#"{{"pid": {pid}, "started": {started}, "boot": "{}", "mark": "{mark}"}}"#, boot.trim());
     std::fs::write(workers.join(format!("{pid}.json")), entry).unwrap();
 
     let mut engine = Engine::in_folder(folder, |_| {});
     engine.until_state(EngineState::Ready).await;
     until_gone(pid.cast_signed()).await;
+    until_gone(stray.id().cast_signed()).await;
     orphan.wait().unwrap();
+    stray.wait().unwrap();
     assert!(!workers.join(format!("{pid}.json")).exists());
 }
 

@@ -1,7 +1,9 @@
 """The process in which one job runs. The server starts it ahead of time; it prepares itself, waits for
 one job, runs it and ends. Nothing of it is used twice."""
 
+import atexit
 import builtins
+import gc
 import os
 import signal
 import sys
@@ -13,12 +15,14 @@ import beamq
 from .channel import Channel, cut
 from .progress import Progress
 from .script import Script
-from .steering import SIGNAL, Steering
+from .steering import FORKED, SIGNAL, Steering
 from .watching import Watching, end_with_the_server
 
 LONGEST_REASON = 2_000
 # A worker that waits this many seconds for a job is not in a hurry.
 IDLE_AFTER = 0.3
+# How long the server may take to look at what a worker leaves behind, in seconds.
+SEEN_WITHIN = 2.0
 # What a limited script may take at least, in bytes: its threads' stacks alone are 8 MiB each.
 LEAST_MEMORY = 32 << 20
 
@@ -28,10 +32,14 @@ def main():
     channel = Channel()
     steering = Steering(channel)
     signal.signal(SIGNAL, steering.on_signal)
+    # The first to be registered is the last to run.
+    atexit.register(part, channel, steering)
     os.register_at_fork(after_in_child=lambda: forget(channel, steering))
     replace_sleep(steering)
     steering_of_others(steering)
-    prepare(channel, next_message(channel))
+    first = next_message(channel)
+    gc.enable()
+    prepare(channel, first)
     channel.send("ready", python="%d.%d.%d" % sys.version_info[:3])
     if not channel.wait(IDLE_AFTER):
         prepare_for_the_worst()
@@ -49,7 +57,11 @@ def main():
     if steering.job["black_box"]:
         time.sleep = time.sleep.__wrapped__
     Watching(channel, steering, progress).start()
-    status = Script(steering.job, channel, steering, progress).run()
+    script = Script(steering.job, channel, steering, progress)
+    # What is there before the script is not looked through for garbage again, neither while the script runs
+    # nor at the end of the process.
+    gc.freeze()
+    status = script.run()
     sys.exit(status)
 
 
@@ -61,6 +73,31 @@ def next_message(channel, handle=None):
             end_with_the_server()
         channel.wait(None)
     return taken[0] if taken else None
+
+
+def part(channel, steering):
+    """The last exit function: what is still below this process, which adopts what its descendants leave
+    behind, is seen by the server before it is lost from sight."""
+    if steering.job is None or steering.phase == FORKED:
+        return
+    alone = is_alone()
+    channel.send("ending", alone=alone)
+    deadline = time.monotonic() + SEEN_WITHIN
+    while not alone and not steering.seen and not channel.ended and time.monotonic() < deadline:
+        channel.wait(0.05)
+        channel.pump(steering.handle)
+
+
+def is_alone():
+    """Whether this process has no children."""
+    try:
+        for task in os.listdir("/proc/self/task"):
+            with open("/proc/self/task/%s/children" % task, "rb") as file:
+                if file.read().strip():
+                    return False
+    except OSError:  # A kernel without these files, a thread that has just ended, or no free descriptor.
+        return False
+    return True
 
 
 def prepare_for_the_worst():

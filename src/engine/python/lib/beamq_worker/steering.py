@@ -107,6 +107,8 @@ class Steering:
         self.job = None
         self.wait = None
         self.abort = False
+        # Whether the server has seen what the script leaves behind.
+        self.seen = False
         self._abort_raised = False
         self._pause = None
         self._paused = False
@@ -145,6 +147,8 @@ class Steering:
             self.abort = True
         elif do == "answer":
             self.questions.take_answer(message)
+        elif do == "end":
+            self.seen = True
         self._wake()
 
     def _ask_to_skip(self):
