@@ -76,6 +76,9 @@ fn text(status: &Status, info: &Info, page: &Queue, terminal: &Terminal) -> Vec<
         }
     });
     lines.extend(page.groups.iter().map(|(name, group)| row("group", render::group(name, group))));
+    if let Some(broker) = status.transports.get("activemq").and_then(Value::as_str) {
+        lines.push(row("broker", render::cell(broker, 200)));
+    }
     if let Some(clients) = status.clients {
         lines.push(row("clients", clients.to_string()));
     }
@@ -88,13 +91,14 @@ mod tests {
     use crate::cli::{model::Job, terminal::ColorWhen};
 
     #[test]
-    fn the_status_fits_on_six_lines() {
+    fn the_status_fits_on_seven_lines() {
         let status: Status = serde_json::from_value(json!({
             "queue": {"state": "held", "why": "job 3 failed", "revision": 17, "length": 4},
             "active": {"id": "5", "name": "cells.py", "state": "paused", "owner": "ann",
                 "progress": {"percent": 40.2, "basis": "tags", "line": 12, "step": "Measure"},
                 "elapsed": {"wall_s": 72.0, "active_s": 60.0}},
             "engine": {"kind": "python", "state": "ready"},
+            "transports": {"embedded": "127.0.0.1:61613", "activemq": "standing by: another server answers"},
             "clients": 2, "uptime_s": 3.0,
         }))
         .unwrap_or_default();
@@ -113,6 +117,7 @@ mod tests {
                 "queue       held (job 3 failed), 4 waiting, revision 17",
                 "active      job 5 cells.py paused (by ann) · line 12 · step Measure · 40 % · 1 min 12 s",
                 &format!("group       night: 3 of 12, done about {}", moment::short("2020-03-01T22:00:00Z")),
+                "broker      standing by: another server answers",
                 "clients     2",
             ]
         );

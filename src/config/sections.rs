@@ -357,11 +357,13 @@ impl Default for OutputConfig {
 pub struct HistoryConfig {
     /// How long jobs, their output and the audit are kept, or `none` for ever. Default: `"365d"`.
     pub keep: OptionalDuration,
+    /// The most that jobs and their output may take together, or `none`; the oldest go first. Default: `none`.
+    pub keep_size: OptionalSize,
 }
 
 impl Default for HistoryConfig {
     fn default() -> Self {
-        Self { keep: OptionalDuration(Some(days(365))) }
+        Self { keep: OptionalDuration(Some(days(365))), keep_size: OptionalSize(None) }
     }
 }
 

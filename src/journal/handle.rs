@@ -109,16 +109,32 @@ impl Journal {
     }
 
     /// Deletes jobs that finished more than `keep` ago with their output, and events and audit entries of
-    /// that age. Done in small steps between which commits go on.
+    /// that age; and the oldest jobs while all of them together take more than `keep_bytes`. The newest job
+    /// is always kept. Done in small steps between which commits go on.
     ///
     /// # Errors
     ///
     /// As [`Journal::commit`]; what was deleted until then stays deleted.
-    pub async fn prune(&self, keep: Duration, now_ms: i64) -> Result<Pruned, JournalError> {
-        let before_ms = now_ms.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
+    pub async fn prune(
+        &self,
+        keep: Option<Duration>,
+        keep_bytes: Option<u64>,
+        now_ms: i64,
+    ) -> Result<Pruned, JournalError> {
+        let before_ms = keep.map_or(i64::MIN, |keep| {
+            now_ms.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX))
+        });
+        let jobs_before_ms = match keep_bytes {
+            Some(most) => {
+                let too_many = self.readers.read(move |connection| reader::too_much(connection, most));
+                too_many.await?.unwrap_or(i64::MIN).max(before_ms)
+            }
+            None => before_ms,
+        };
         let mut total = Pruned::default();
         loop {
-            let slice = self.ask(|answer| Order::Prune { before_ms, answer }).answer().await?;
+            let order = |answer| Order::Prune { jobs_before_ms, before_ms, answer };
+            let slice = self.ask(order).answer().await?;
             if slice == Pruned::default() {
                 return Ok(total);
             }

@@ -109,6 +109,26 @@ pub(super) fn history(connection: &Connection, query: &HistoryQuery) -> rusqlite
     Ok(page)
 }
 
+/// Jobs that finished before this time are more than fits into so many bytes; `None` when all of them fit.
+pub(super) fn too_much(connection: &Connection, most: u64) -> rusqlite::Result<Option<i64>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT finished_ms, length(json) + coalesce(length(script), 0) + coalesce(byte_count, 0)
+         FROM job LEFT JOIN output_total ON output_total.job = job.id
+         WHERE finished_ms IS NOT NULL ORDER BY finished_ms DESC, id DESC",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut bytes = 0;
+    let mut kept = None;
+    while let Some(row) = rows.next()? {
+        bytes += u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+        if bytes > most && kept.is_some() {
+            return Ok(kept);
+        }
+        kept = Some(row.get(0)?);
+    }
+    Ok(None)
+}
+
 /// Whether name, labels, message or script contain the text, which is in lower case. SQLite itself would
 /// fold only the letters of ASCII.
 fn mentions(row: &Row<'_>, text: &str) -> rusqlite::Result<bool> {

@@ -182,10 +182,14 @@ pub(super) fn decode_lines(text: &str) -> serde_json::Result<Vec<OutputLine>> {
 }
 
 /// Deletes a slice of what is older than the time: milliseconds since 1970 UTC.
-pub(super) fn prune_slice(transaction: &Transaction<'_>, before_ms: i64) -> rusqlite::Result<Pruned> {
+pub(super) fn prune_slice(
+    transaction: &Transaction<'_>,
+    jobs_before_ms: i64,
+    before_ms: i64,
+) -> rusqlite::Result<Pruned> {
     let old_jobs = transaction
         .prepare_cached("SELECT id FROM job WHERE finished_ms < ?1 LIMIT ?2")?
-        .query_map(params![before_ms, JOBS_PRUNED_AT_ONCE], |row| row.get::<_, i64>(0))?
+        .query_map(params![jobs_before_ms, JOBS_PRUNED_AT_ONCE], |row| row.get::<_, i64>(0))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     for job in &old_jobs {
         transaction.prepare_cached("DELETE FROM output WHERE job = ?1")?.execute([job])?;

@@ -336,7 +336,7 @@ async fn pruning_takes_what_is_old_with_its_output_and_leaves_what_is_not_finish
     journal.commit(batch).await.unwrap();
     journal.commit(events(1..=3)).await.unwrap();
 
-    let pruned = journal.prune(Duration::from_secs(5 * 24 * 3600), 10 * day).await.unwrap();
+    let pruned = journal.prune(Some(Duration::from_secs(5 * 24 * 3600)), None, 10 * day).await.unwrap();
     assert_eq!(pruned, Pruned { jobs: 120, events: 3, audit: 1 });
     assert_eq!(names(&journal, HistoryQuery::default()).await, ["recent"]);
     assert!(journal.job(122).await.unwrap().is_some());
@@ -344,6 +344,27 @@ async fn pruning_takes_what_is_old_with_its_output_and_leaves_what_is_not_finish
     assert_eq!(journal.output(121, 1, 10).await.unwrap().lines.len(), 5);
     journal.commit(events(4..=4)).await.unwrap();
     assert_eq!(journal.events_after(0, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn pruning_by_size_takes_the_oldest_jobs_and_never_the_newest() {
+    let place = place();
+    let (journal, _) = Journal::open(&place.path).unwrap();
+    for id in 1..=4 {
+        let finished = Some(i64::try_from(id).unwrap());
+        let mut batch = Batch { jobs: vec![job(id, "big", "succeeded", finished)], ..Batch::default() };
+        batch.output.push(OutputRow { job: id, lines: lines(1..=1000), dropped: 0 });
+        journal.commit(batch).await.unwrap();
+    }
+    let one = journal.output_size(1).await.unwrap().bytes;
+    let pruned = journal.prune(None, Some(10 * one), 100).await.unwrap();
+    assert_eq!(pruned, Pruned::default(), "all of it fits");
+    let pruned = journal.prune(None, Some(one * 5 / 2), 100).await.unwrap();
+    assert_eq!(pruned, Pruned { jobs: 2, ..Pruned::default() });
+    assert!(journal.job(2).await.unwrap().is_none() && journal.job(3).await.unwrap().is_some());
+    assert_eq!(journal.output(2, 1, 10).await.unwrap().lines, []);
+    journal.prune(None, Some(1), 100).await.unwrap();
+    assert!(journal.job(3).await.unwrap().is_none() && journal.job(4).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -358,7 +379,7 @@ async fn pruning_gives_the_space_back_to_the_disk() {
     let full = size();
     assert!(full > 2 << 20, "{full}");
     let (journal, _) = reopen(&place.path).await;
-    journal.prune(Duration::from_secs(1), 1_000_000).await.unwrap();
+    journal.prune(Some(Duration::from_secs(1)), None, 1_000_000).await.unwrap();
     journal.close().await.unwrap();
     assert!(size() < full / 4, "{} of {full}", size());
 }

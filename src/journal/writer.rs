@@ -47,6 +47,7 @@ pub(super) enum Order {
     },
     /// Deletes a slice of what is older; zero deleted means that nothing is left to delete.
     Prune {
+        jobs_before_ms: i64,
         before_ms: i64,
         answer: Answer<Pruned>,
     },
@@ -143,7 +144,9 @@ impl Writer {
             Order::Lazy(batch) => self.append(batch),
             Order::Flush(answer) => drop(answer.send(self.write_group(&[]))),
             Order::Snapshot { seq, json, answer } => drop(answer.send(self.write_snapshot(seq, &json))),
-            Order::Prune { before_ms, answer } => drop(answer.send(self.prune(before_ms))),
+            Order::Prune { jobs_before_ms, before_ms, answer } => {
+                drop(answer.send(self.prune(jobs_before_ms, before_ms)));
+            }
             #[cfg(test)]
             Order::Pragma(name, value, answer) => {
                 let done = self.connection.pragma_update_and_check(None, name, value, |_| Ok(()));
@@ -305,10 +308,10 @@ impl Writer {
         outcome.map_err(|error| self.failure(&error))
     }
 
-    fn prune(&mut self, before_ms: i64) -> Result<Pruned, JournalError> {
+    fn prune(&mut self, jobs_before_ms: i64, before_ms: i64) -> Result<Pruned, JournalError> {
         let outcome = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(
             |transaction| {
-                let pruned = prune_slice(&transaction, before_ms)?;
+                let pruned = prune_slice(&transaction, jobs_before_ms, before_ms)?;
                 transaction.commit()?;
                 Ok(pruned)
             },

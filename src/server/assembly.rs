@@ -99,7 +99,7 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         let credentials = Arc::new(EndpointCredentials { token: verifier });
         tokio::spawn(endpoint.serve(doors, credentials, endpoint_limits(&config), hung_up))
     });
-    let pruning = tokio::spawn(prune(journal, config.history.keep.0));
+    let pruning = tokio::spawn(prune(journal, config.history.keep.0, config.history.keep_size.0));
 
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
@@ -287,11 +287,13 @@ fn announce(
     Ok(())
 }
 
-/// Takes out of the history what is older than is wanted.
-async fn prune(journal: Journal, keep: Option<Duration>) {
-    let Some(keep) = keep else { return };
+/// Takes out of the history what is older, or more, than is wanted.
+async fn prune(journal: Journal, keep: Option<Duration>, keep_bytes: Option<u64>) {
+    if keep.is_none() && keep_bytes.is_none() {
+        return;
+    }
     loop {
-        if let Err(error) = journal.prune(keep, Dispatcher::now().0).await {
+        if let Err(error) = journal.prune(keep, keep_bytes, Dispatcher::now().0).await {
             tracing::warn!(%error, "the history cannot be pruned");
         }
         tokio::time::sleep(PRUNE_EVERY).await;

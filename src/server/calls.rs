@@ -82,9 +82,12 @@ impl Dispatcher {
         let to = ReplyTo { session, correlation, id: call.id, batch };
         let role = self.login_of(session).map(|actor| actor.role);
         let allowed = call.request.and_then(|request| {
-            self.check_key(session, call.key.as_deref(), &request)?;
-            request.check_role(role).inspect_err(|error| {
-                // Who tries what their role does not allow is of interest to those who gave the role.
+            let allowed = self
+                .check_key(session, call.key.as_deref(), &request)
+                .and_then(|()| request.check_role(role));
+            allowed.inspect_err(|error| {
+                // Who tries what their role does not allow is of interest to those who gave the role, and who
+                // tries somebody else's session to everybody.
                 if role.is_some() {
                     self.audit(session, request.method().name(), error.kind().name(), None, None);
                 }

@@ -7,7 +7,7 @@ use beamq_machines::Timestamp;
 use crate::protocol::{Event, EventBody, EventKind};
 
 /// The most bytes of events that are kept in memory.
-const KEPT_BYTES: usize = 8 << 20;
+const KEPT_BYTES: usize = 4 << 20;
 /// The most events that are kept in memory.
 const KEPT_EVENTS: usize = 20_000;
 

@@ -81,7 +81,23 @@ impl Home {
 
     /// Starts a server and waits until it accepts clients.
     pub async fn start(self) -> Server {
-        let mut child = self.serve().spawn().unwrap();
+        let command = self.serve();
+        self.started(command).await
+    }
+
+    /// Starts a server by way of a program that runs what its arguments say.
+    pub async fn start_with(self, mut program: Command) -> Server {
+        let serve = self.serve();
+        let serve = serve.as_std();
+        program.arg(serve.get_program()).args(serve.get_args());
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path().join("stderr")).unwrap();
+        program.current_dir(self.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        program.kill_on_drop(true);
+        self.started(program).await
+    }
+
+    async fn started(self, mut command: Command) -> Server {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         let read = timeout(DEADLINE, lines.read_line(&mut line)).await;

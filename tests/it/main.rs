@@ -33,6 +33,7 @@ mod instrument_calls;
 mod instrument_jobs;
 mod instrument_python;
 mod java;
+mod limits;
 mod nicos_connection;
 mod nicos_daemon;
 mod output;
