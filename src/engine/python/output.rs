@@ -31,6 +31,8 @@ const PARTIAL_AFTER: Duration = Duration::from_millis(250);
 const DROPPED_EVERY: Duration = Duration::from_secs(1);
 /// How often standard output is preferred before standard error has its turn.
 const FAIRNESS: u32 = 8;
+/// The most that a pipe holds unless its owner may exceed the system's limit (`fs.pipe-max-size`), in bytes.
+const MOST_IN_A_PIPE: usize = 1 << 20;
 /// How long pipes that an escaped process still holds open are read after the end of the job.
 const DRAIN_FOR: Duration = Duration::from_millis(500);
 /// What can be in a pipe at the end of the job; more than that comes from an escaped process.
@@ -46,6 +48,16 @@ pub(super) struct Pipes {
     stderr: Option<ChildStderr>,
     /// How often standard output was read since standard error was looked at first.
     stdout_in_a_row: u32,
+    /// What was read of standard error, while what standard output held before it is still to be read.
+    held: Option<Held>,
+}
+
+/// Bytes of standard error that wait for their turn.
+#[derive(Debug)]
+struct Held {
+    bytes: Vec<u8>,
+    /// How many bytes of standard output can have been written before them, at most.
+    before: usize,
 }
 
 impl Pipes {
@@ -59,13 +71,28 @@ impl Pipes {
             stdout: Some(ChildStdout::from_std(stdout)?),
             stderr: Some(ChildStderr::from_std(stderr)?),
             stdout_in_a_row: 0,
+            held: None,
         })
     }
 
     /// Reads what comes next from either pipe; `None` when both have ended. Can be dropped while it waits.
+    ///
+    /// What a process wrote to standard output comes before what it wrote to standard error after that. The
+    /// other way round is not known: the pipes do not tell.
     pub(super) async fn read(&mut self, buffer: &mut Vec<u8>) -> Option<OutputStream> {
         buffer.clear();
-        while self.stdout.is_some() || self.stderr.is_some() {
+        while self.held.is_some() || self.stdout.is_some() || self.stderr.is_some() {
+            if let Some(held) = &mut self.held {
+                let length = read_now(self.stdout.as_ref(), buffer, held.before);
+                if length > 0 {
+                    held.before -= length;
+                    return Some(OutputStream::Stdout);
+                }
+                if let Some(held) = self.held.take() {
+                    *buffer = held.bytes;
+                }
+                return Some(OutputStream::Stderr);
+            }
             let mut other = Vec::new();
             let stderr_first = self.stdout_in_a_row >= FAIRNESS;
             if stderr_first {
@@ -76,20 +103,29 @@ impl Pipes {
                 let stderr = pin!(read_from(self.stderr.as_mut(), &mut other));
                 first_of(stdout, stderr, stderr_first).await
             };
-            buffer.append(&mut other);
             match stream {
                 OutputStream::Stdout if length == 0 => self.stdout = None,
                 _ if length == 0 => self.stderr = None,
-                OutputStream::Stdout => self.stdout_in_a_row += 1,
-                _ => self.stdout_in_a_row = 0,
-            }
-            if length > 0 {
-                return Some(stream);
+                OutputStream::Stdout => {
+                    self.stdout_in_a_row += 1;
+                    return Some(stream);
+                }
+                _ => self.held = Some(Held { bytes: other, before: MOST_IN_A_PIPE }),
             }
             self.stdout_in_a_row = 0;
         }
         None
     }
+}
+
+/// Reads at most so many bytes of what a pipe holds at this moment, whether or not the runtime has noticed it.
+fn read_now(pipe: Option<&ChildStdout>, buffer: &mut Vec<u8>, most: usize) -> usize {
+    let Some(pipe) = pipe else { return 0 };
+    buffer.resize(most.min(LONGEST_LINE), 0);
+    // The end of the pipe and an error show again when it is read in the usual way.
+    let length = nix::unistd::read(pipe, buffer).unwrap_or(0);
+    buffer.truncate(length);
+    length
 }
 
 /// What was printed last before an error should come before the error, so standard output goes first when

@@ -101,6 +101,15 @@ async fn a_failing_import_has_its_own_phase() {
     assert_eq!((report.error_type.as_str(), report.phase), ("ModuleNotFoundError", Phase::Import));
     assert_eq!(report.line, Some(2));
     assert!(report.hint.unwrap().contains("engine.python.path"));
+    for (source, phase) in [
+        ("import os; 1/0\n", Phase::Run),
+        ("1 if 1/0 else 2; import os\n", Phase::Run),
+        ("import os; import nothing_of_this_name\n", Phase::Import),
+        ("from os import nothing_of_this_name\n", Phase::Import),
+        ("def late():\n    import nothing_of_this_name\nlate()\n", Phase::Import),
+    ] {
+        assert_eq!(report_on(source).await.phase, phase, "{source}");
+    }
 }
 
 #[tokio::test]

@@ -46,6 +46,26 @@ async fn odd_bytes_are_replaced_and_both_streams_are_told_apart() {
 }
 
 #[tokio::test]
+async fn what_is_printed_before_an_error_is_numbered_before_it() {
+    let mut engine = Engine::start();
+    let told = engine.run("for i in range(20_000): print('line', i)\n1/0\n").await;
+    let first_error = told.lines.iter().find(|line| line.stream == OutputStream::Stderr).unwrap();
+    assert_eq!(first_error.n, 20_001, "{first_error:?}");
+    assert_eq!(told.lines.last().unwrap().text, "ZeroDivisionError: division by zero");
+
+    let told =
+        engine.run("import sys\nfor i in range(2_000):\n    print(i)\n    print(i, file=sys.stderr)\n").await;
+    let mut printed = 0;
+    for line in &told.lines {
+        match line.stream {
+            OutputStream::Stdout => printed += 1,
+            _ => assert!(line.text.parse::<usize>().unwrap() < printed, "{line:?} after {printed} lines"),
+        }
+    }
+    assert_eq!((printed, told.lines.len()), (2_000, 4_000));
+}
+
+#[tokio::test]
 async fn a_line_without_its_end_is_shown_after_a_while() {
     let mut engine = Engine::start();
     engine.submit("import time\nprint('moving…', end='', flush=True)\ntime.sleep(1000)\n");

@@ -1,11 +1,11 @@
 """Turns what went wrong in a script into a report that a scientist can act on."""
 
-import ast
 import linecache
 import os
 import sys
 import traceback
 import types
+from opcode import opname
 
 from . import hints
 from .channel import cut, safe_text
@@ -83,9 +83,7 @@ def report_of_exit(error, script_file):
 
 def report_of_error(error, script_file, source):
     """The report on an exception that nobody caught."""
-    line = script_line(error.__traceback__, script_file)
-    at_import = line is not None and is_import(source, line)
-    report = begin_report(error, "import" if at_import else "run")
+    report = begin_report(error, "import" if at_import(error.__traceback__, script_file) else "run")
     report["traceback"] = user_frames(error.__traceback__)
     report["causes"] = causes_of(error)
     locate(report, error.__traceback__, script_file)
@@ -185,16 +183,17 @@ def line_of(source, line):
     return cut(lines[line - 1], LONGEST_LINE) if 0 < line <= len(lines) else None
 
 
-def is_import(source, line):
-    """Whether the statement at this line is an import."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+def at_import(trace, script_file):
+    """Whether the script's innermost frame was at an import; the instruction says so, where a line can
+    hold other statements as well."""
+    last = None
+    for entry in entries(trace):
+        if entry.tb_frame.f_code.co_filename == script_file:
+            last = entry
+    if last is None:
         return False
-    return any(
-        isinstance(node, (ast.Import, ast.ImportFrom)) and node.lineno <= line <= (node.end_lineno or line)
-        for node in ast.walk(tree)
-    )
+    code = last.tb_frame.f_code.co_code
+    return 0 <= last.tb_lasti < len(code) and opname[code[last.tb_lasti]].startswith("IMPORT_")
 
 
 def causes_of(error):
