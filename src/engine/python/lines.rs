@@ -1,5 +1,7 @@
 //! From bytes to lines of text.
 
+use std::io::BufRead;
+
 /// A longer line is split, so that a flood without line ends stays bounded.
 pub(super) const LONGEST_LINE: usize = 64 * 1024;
 
@@ -12,14 +14,16 @@ pub(super) struct LineSplitter {
 impl LineSplitter {
     /// Takes bytes and gives out the lines that they complete.
     pub(super) fn push(&mut self, bytes: &[u8], mut line: impl FnMut(String)) {
-        let mut pieces = bytes.split(|&byte| byte == b'\n').peekable();
-        while let Some(piece) = pieces.next() {
-            self.pending.extend_from_slice(piece);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            // A slice can always be read; this looks for the line end many bytes at a time.
+            let _length = rest.read_until(b'\n', &mut self.pending);
+            let complete = self.pending.pop_if(|byte| *byte == b'\n').is_some();
             while self.pending.len() > LONGEST_LINE {
                 let rest = self.pending.split_off(whole_characters(&self.pending, LONGEST_LINE));
                 line(text_of(&std::mem::replace(&mut self.pending, rest)));
             }
-            if pieces.peek().is_some() {
+            if complete {
                 if self.pending.last() == Some(&b'\r') {
                     self.pending.pop();
                 }
