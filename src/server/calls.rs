@@ -100,7 +100,12 @@ impl Dispatcher {
         }
     }
 
-    fn check_key(&self, session: SessionId, key: Option<&str>, request: &Request) -> Result<(), RpcError> {
+    pub(super) fn check_key(
+        &self,
+        session: SessionId,
+        key: Option<&str>,
+        request: &Request,
+    ) -> Result<(), RpcError> {
         let Some(wanted) = self.clients.get(session).and_then(|client| client.key.as_deref()) else {
             return Ok(());
         };

@@ -22,6 +22,7 @@ use super::{
     event_log::{EventLog, Numbered},
     findings::Findings,
     inside::Inside,
+    meanwhile::{DELAYED, Meanwhile},
     proxy::ProxyDesk,
     timers::Timers,
     views,
@@ -29,7 +30,7 @@ use super::{
 use crate::{
     catalogue::{Catalogue, python},
     engine::{EngineCall, EngineEvent, EngineLink, EngineState, JobStart, Question},
-    journal::{Batch, EventRow, FactRow, Journal, OutputRow},
+    journal::{Batch, EventRow, FactRow, Journal, JournalError, OutputRow},
     protocol::{
         Decoded, EventBody, EventKind, JobEvent, NoticeEvent, OutputEvent, ProgressEvent, PromptEvent,
         QueueEvent, RpcError, Settled, view::EngineStatus,
@@ -68,8 +69,7 @@ pub(super) struct Dispatcher {
     questions: BTreeMap<PromptId, OpenQuestion>,
     queue_changed: bool,
     order_announced: Option<Instant>,
-    /// What came while the journal could not be written, for afterwards.
-    delayed: Vec<Delivery>,
+    pub(super) meanwhile: Meanwhile,
 }
 
 /// How the server is being stopped.
@@ -91,6 +91,12 @@ struct OpenQuestion {
 pub(super) struct Pending {
     pub(super) batch: Batch,
     pub(super) after: Vec<After>,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.batch.is_empty() && self.after.is_empty()
+    }
 }
 
 /// What is done once the facts are committed.
@@ -146,7 +152,7 @@ impl Dispatcher {
             questions: BTreeMap::new(),
             queue_changed: false,
             order_announced: None,
-            delayed: Vec::new(),
+            meanwhile: Meanwhile::default(),
         }
     }
 
@@ -161,7 +167,13 @@ impl Dispatcher {
         self.examine_waiting();
         self.settle(&mut deliveries, &stop).await;
         while !self.finished() {
-            let wake = self.next_wake();
+            // What came during the commit goes first, before what its senders have sent since.
+            let delayed = std::mem::take(&mut self.meanwhile.delayed);
+            let wake =
+                if delayed.is_empty() && self.pending.is_empty() { self.next_wake() } else { Instant::now() };
+            for delivery in delayed {
+                self.delivered(delivery);
+            }
             tokio::select! {
                 Some(delivery) = deliveries.recv() => self.delivered(delivery),
                 event = self.engine.events.recv(), if self.engine_lives => match event {
@@ -398,6 +410,7 @@ impl Dispatcher {
             }
             Some(_) => {}
         }
+        self.meanwhile.heard.insert(session);
         self.turn(Input::Session(session, SessionEvent::MessageArrived));
         self.read(session, correlation, decoded);
     }
@@ -546,6 +559,7 @@ impl Dispatcher {
         for step in after {
             self.act(step);
         }
+        self.note_committed();
     }
 
     /// Commits, and does not give up before the server is stopped: until the facts are on disk nothing
@@ -558,35 +572,44 @@ impl Dispatcher {
     ) -> bool {
         let mut wait = Duration::from_millis(50);
         loop {
-            let Err(error) = self.journal.commit(batch.clone()).await else { break };
+            let Err(error) = self.commit_once(batch.clone(), deliveries).await else { return true };
             tracing::error!(%error, "the journal cannot be written; nothing goes on until it can");
             if *stop.borrow() {
                 return false;
             }
+            let why =
+                RpcError::unavailable(error.to_string()).with_hint("nothing was changed; try again later");
+            for delivery in std::mem::take(&mut self.meanwhile.delayed) {
+                self.delivered_meanwhile(delivery, Some(&why));
+            }
             let until = Instant::now() + wait;
             wait = (wait * 2).min(Duration::from_secs(5));
             while let Ok(Some(delivery)) = tokio::time::timeout_at(until, deliveries.recv()).await {
-                match delivery {
-                    Delivery::Message { session, correlation, decoded, committed, .. } => {
-                        let error = RpcError::unavailable(error.to_string())
-                            .with_hint("nothing was changed; try again later");
-                        self.refuse_unread(session, correlation, decoded, &error);
-                        if let Some(committed) = committed {
-                            committed.tell();
-                        }
-                    }
-                    // A client that comes or goes is no request: it is seen to afterwards, in order.
-                    other => self.delayed.push(other),
+                self.delivered_meanwhile(delivery, Some(&why));
+            }
+        }
+    }
+
+    /// Commits, and answers meanwhile what can be answered from what was committed before.
+    async fn commit_once(
+        &mut self,
+        batch: Batch,
+        deliveries: &mut mpsc::Receiver<Delivery>,
+    ) -> Result<(), JournalError> {
+        let committing = self.journal.commit(batch);
+        tokio::pin!(committing);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut committing => return done,
+                Some(delivery) = deliveries.recv(), if self.meanwhile.delayed.len() < DELAYED => {
+                    self.delivered_meanwhile(delivery, None);
                 }
             }
         }
-        for delivery in std::mem::take(&mut self.delayed) {
-            self.delivered(delivery);
-        }
-        true
     }
 
-    fn act(&mut self, step: After) {
+    pub(super) fn act(&mut self, step: After) {
         match step {
             After::Reply(to, reply) => {
                 if let Some(text) = to.complete(reply)
@@ -658,6 +681,9 @@ impl Dispatcher {
     }
 
     async fn close(mut self, deliveries: &mut mpsc::Receiver<Delivery>, stop: &watch::Receiver<bool>) {
+        for delivery in std::mem::take(&mut self.meanwhile.delayed) {
+            self.delivered(delivery);
+        }
         self.settle(deliveries, stop).await;
         self.engine.calls.send(EngineCall::Shutdown).ok();
         // The engine's events end when all its processes are gone.

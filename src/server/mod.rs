@@ -16,6 +16,7 @@ mod inside;
 mod judging;
 mod log;
 mod logins;
+mod meanwhile;
 mod proxy;
 mod readings;
 mod timers;

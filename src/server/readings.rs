@@ -92,7 +92,7 @@ impl Dispatcher {
         }
     }
 
-    fn status(&self) -> StatusView {
+    pub(super) fn status(&self) -> StatusView {
         let active = self.core.sessions().filter(|session| session.login.is_some()).count();
         StatusView {
             queue: views::queue_status(&self.core),
