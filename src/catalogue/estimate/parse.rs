@@ -51,6 +51,20 @@ struct Typed {
     range: Range<usize>,
 }
 
+/// What `5 minutes` is as an estimate.
+fn in_seconds(text: &str) -> Option<String> {
+    let (number, unit) = text.trim().split_once(' ')?;
+    let factor = match unit.trim() {
+        "s" | "sec" | "second" | "seconds" => 1.0,
+        "min" | "mins" | "minute" | "minutes" => 60.0,
+        "h" | "hour" | "hours" => 3600.0,
+        "d" | "day" | "days" => 86_400.0,
+        _ => return None,
+    };
+    let seconds = number.parse::<f64>().ok().filter(|number| number.is_finite())? * factor;
+    Some(format!("an estimate is in seconds, without a unit: {seconds}"))
+}
+
 pub(super) fn parse(text: &str, parameters: &Ordered<ParameterSpec>) -> Parsed<Term> {
     if text.len() > LONGEST {
         let message = format!("the expression is longer than {LONGEST} bytes");
@@ -61,8 +75,8 @@ pub(super) fn parse(text: &str, parameters: &Ordered<ParameterSpec>) -> Parsed<T
     let whole = parser.choice()?;
     let (token, range) = parser.peek();
     if token != Token::End {
-        return Err(ExpressionError::new(range, "the expression has ended before this")
-            .help("is an operator missing?"));
+        let help = in_seconds(text).unwrap_or_else(|| "is an operator missing?".to_owned());
+        return Err(ExpressionError::new(range, "the expression has ended before this").help(help));
     }
     parser.want(&whole, Type::Number, "an estimate is a number of seconds")?;
     Ok(whole.term)

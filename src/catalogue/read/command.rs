@@ -60,12 +60,15 @@ impl Reader {
         let unread = parameters.is_empty() && self.found.len() > errors;
         let estimate =
             section.get("estimate").filter(|_| !unread).and_then(|node| self.estimate(node, &parameters));
+        // Both are looked at before one of them is missed, so that one round of corrections is enough.
+        let summary = self.summary(&section, node);
+        let implementation = self.implementation(&section, node);
         let own_group = section.get("group").and_then(|node| self.line(node, "group"));
         let spec = CommandSpec {
-            summary: self.summary(&section, node)?,
+            summary: summary?,
             description: section.get("description").and_then(|node| self.text(node, "description")),
             group: own_group.clone(),
-            implementation: self.implementation(&section, node)?,
+            implementation: implementation?,
             estimate: estimate.as_ref().map(|(text, _)| text.clone()),
             simulate: section.get("simulate").and_then(|node| self.python_name(node, "simulate")),
             pausable: section.get("pausable").and_then(|node| self.boolean(node, "pausable")).unwrap_or(true),

@@ -113,12 +113,13 @@ impl Reader {
         };
         if node.value != NodeValue::Integer(FORMAT) {
             let shown = self.written(node).to_owned();
-            self.error(
-                &node.at,
-                "catalogue_version",
-                format!("`{shown}` is no format that this version reads"),
-            )
-            .help(format!("allowed: {FORMAT}"));
+            let quoted = matches!(&node.value, NodeValue::Text(text) if text.trim() == FORMAT.to_string());
+            let message = format!("`{shown}` is no format that this version reads");
+            let found = self.error(&node.at, "catalogue_version", message);
+            if quoted {
+                found.help(format!("write {FORMAT} without quotes"));
+            }
+            found.help(format!("allowed: {FORMAT}"));
         }
     }
 

@@ -51,6 +51,13 @@ const OTHER_TYPES: [(&str, &str); 14] = [
 
 impl Reader {
     pub(super) fn parameter(&mut self, name: &str, key: &Node, node: &Node) -> Option<ParameterSpec> {
+        if let NodeValue::Text(text) = &node.value
+            && ParameterType::ALL.iter().any(|kind| kind.name() == text)
+        {
+            let message = format!("the parameter `{name}` is a mapping, and this is text");
+            self.error(&node.at, "wrong_type", message).help(format!("write `{name}: {{type: {text}}}`"));
+            return None;
+        }
         let section = self.section(node, &format!("the parameter `{name}`"), &PARAMETER_KEYS)?.named(key);
         let value = self.value(&section, node, 0)?;
         let mut spec = ParameterSpec {
@@ -221,7 +228,12 @@ impl Reader {
     fn choices(&mut self, node: &Node, spec: &ValueSpec) -> Vec<Value> {
         let NodeValue::List(items) = &node.value else {
             let message = format!("`choices` is a list, and this is {}", node.kind());
-            self.error(&node.at, "wrong_type", message).help("write `choices: [SMALL, MEDIUM, LARGE]`");
+            let first: String = match &node.value {
+                NodeValue::Text(text) => text.chars().take(40).collect(),
+                _ => "SMALL".to_owned(),
+            };
+            self.error(&node.at, "wrong_type", message)
+                .help(format!("put the values in brackets: `choices: [{first}, …]`"));
             return Vec::new();
         };
         if items.is_empty() || items.len() > MOST_CHOICES {

@@ -131,7 +131,7 @@ impl Reader {
         }
         let entries = self.entries(node, what, "`key: value` lines below it")?;
         let mut all_meant = Vec::new();
-        for (name, key, _) in &entries {
+        for (name, key, value) in &entries {
             if keys.contains(name) {
                 continue;
             }
@@ -145,6 +145,10 @@ impl Reader {
                     found.help(
                         "a parameter without `default` is required; `optional: true` makes it optional",
                     );
+                }
+                (_, None) if value.value == NodeValue::Null => {
+                    found
+                        .help("is it a part of the value before it? a list has brackets around it: `[a, b]`");
                 }
                 _ => {
                     found.did_you_mean(meant);
