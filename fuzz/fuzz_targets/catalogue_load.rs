@@ -2,7 +2,7 @@
 //! bounded time and memory; and a command that was accepted judges any call and any estimate.
 //!
 //! The input is the file; what follows a NUL is a JSON object of arguments. Run it with
-//! `cargo +nightly fuzz run catalogue_load fuzz/corpus/catalogue_load/generated fuzz/corpus/catalogue_load`.
+//! `cargo fuzz run -s none catalogue_load fuzz/corpus/catalogue_load/generated fuzz/corpus/catalogue_load`.
 
 #![no_main]
 

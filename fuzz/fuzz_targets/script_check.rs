@@ -1,6 +1,6 @@
 //! Whatever a script says, reading it ends in findings that can be shown, in bounded time and memory.
 //!
-//! Run it with `cargo +nightly fuzz run script_check`.
+//! Run it with `cargo fuzz run -s none script_check`.
 
 #![no_main]
 

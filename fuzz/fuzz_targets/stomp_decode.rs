@@ -2,7 +2,7 @@
 //! depend on how the stream is cut, and writes what it read so that it reads the same again.
 //!
 //! The first byte of the input chooses the version and the size of the pieces. Run it with
-//! `cargo +nightly fuzz run stomp_decode fuzz/corpus/stomp_decode/generated fuzz/corpus/stomp_decode`.
+//! `cargo fuzz run -s none stomp_decode fuzz/corpus/stomp_decode/generated fuzz/corpus/stomp_decode`.
 
 #![no_main]
 
