@@ -29,7 +29,7 @@ pub enum SessionEvent {
         /// Whether that connection is needed.
         connect: bool,
     },
-    /// The session's own connection to NICOS stands.
+    /// The session's own connection to NICOS stands, or turned out not to be needed or not to be allowed.
     Connected,
     /// A message came.
     MessageArrived,

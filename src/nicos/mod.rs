@@ -38,6 +38,7 @@
 mod commands;
 mod error;
 mod events;
+pub mod friendly;
 mod login;
 
 use std::{sync::Arc, time::Duration};

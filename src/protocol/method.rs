@@ -156,7 +156,7 @@ methods! {
     "dryrun.commands" DryRunCommands(DryRunCommands) -> DryRunReport, USER, "Judges command calls without touching the instrument.";
     "dryrun.job" DryRunJob(DryRunJob) -> DryRunReport, USER, "Judges a job without touching the instrument.";
     "dryrun.queue" DryRunQueue(DryRunQueue) -> QueueForecast, USER, "Forecasts the whole queue.";
-    "nicos.call" CallNicos(NicosCall) -> Value, VIEWER, "Calls a command of NICOS; NICOS judges whether the user may.";
+    "nicos.call" CallNicos(NicosCall) -> Value, VIEWER, "Calls a command of NICOS on the session's own connection; some commands need a higher role.";
     "audit.list" ListAudit(ListAudit) -> AuditView, SCIENTIST, "Lists who changed what.";
     "rpc.discover" Discover(NoParams) -> Value, ANYBODY, "Serves the OpenRPC document of this interface.";
 }

@@ -13,7 +13,10 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use super::{ServeError, ServeOptions, Settings, broker, catalogue::Loaded, dispatcher::Dispatcher, log};
+use super::{
+    ServeError, ServeOptions, Settings, broker, catalogue::Loaded, dispatcher::Dispatcher, log,
+    nicos::NicosAccess,
+};
 use crate::{
     config::{AfterEnd, AtShutdown, CommandErrors, Config, EngineKind},
     dryrun::{CompileLimits, Compiler},
@@ -218,6 +221,7 @@ fn settings(
         engine_kind: "python",
         token,
         accounts: config.build_accounts()?,
+        nicos: nicos_access(config),
         throttle: LoginThrottle::default(),
         shutdown_at_most: config.shutdown.at_most.0,
         proxy_stop_empties_queue: config.queue.proxy_stop_empties_queue,
@@ -225,6 +229,14 @@ fn settings(
         transports: BTreeMap::from([("embedded".to_owned(), embedded)]),
         broker: None,
     })
+}
+
+/// Sessions have connections of their own when NICOS runs the jobs.
+fn nicos_access(config: &Config) -> Option<NicosAccess> {
+    match config.engine.kind {
+        EngineKind::Python => None,
+        EngineKind::Nicos => config.engine.nicos.as_ref().map(NicosAccess::new),
+    }
 }
 
 fn endpoint_limits(config: &Config) -> EndpointLimits {

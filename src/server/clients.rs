@@ -10,6 +10,7 @@ use std::{
 
 use beamq_machines::SessionId;
 
+use super::nicos::NicosLink;
 use crate::{
     protocol::{CallId, EventKind},
     transport::{Delivery, Origin, Outbox, Outgoing},
@@ -33,6 +34,8 @@ pub(super) struct Client {
     /// What it has said since a request whose reply is made outside the loop, while that is under way:
     /// clients of the proxy dialect tell replies apart by their order.
     pub(super) held_back: Option<Vec<Delivery>>,
+    /// Its own connection to NICOS.
+    pub(super) nicos: Option<NicosLink>,
     /// Whether it has said anything yet.
     pub(super) spoke: bool,
     /// Its session has ended: what was on its way is answered, and nothing is carried out.
@@ -67,6 +70,7 @@ impl Clients {
             kinds: BTreeSet::new(),
             proxy_mask: None,
             held_back: None,
+            nicos: None,
             spoke: false,
             leaving: false,
             origin,
@@ -94,6 +98,7 @@ impl Clients {
         client.leaving = true;
         client.kinds.clear();
         client.proxy_mask = None;
+        client.nicos = None;
         if !client.outbox.push(Outgoing::farewell()) {
             // It reads too slowly to be told anything.
             self.by_session.remove(&session);

@@ -386,7 +386,7 @@ impl Dispatcher {
             Delivery::Announce { session, origin, outbox, may_read_events } => {
                 tracing::debug!(%session, transport = origin.transport, peer = %origin.peer, "client");
                 self.clients.add(session, origin, outbox, may_read_events);
-                self.turn(Input::Session(session, SessionEvent::Opened { connect: false }));
+                self.turn(Input::Session(session, SessionEvent::Opened { connect: self.has_nicos() }));
             }
             Delivery::Message { session, correlation, decoded, room: _, fault, committed } => {
                 match fault {

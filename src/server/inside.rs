@@ -2,13 +2,17 @@
 
 use beamq_machines::{JobId, JobSpec, Role, SessionId, core::Actor, session::SessionEvent};
 
-use super::{clients::ReplyTo, dispatcher::Dispatcher, findings::Judgement};
+use super::{clients::ReplyTo, dispatcher::Dispatcher, findings::Judgement, nicos::Verdict};
 use crate::protocol::{EventKind, RpcError};
 
 /// A message of a task of ours.
 pub(super) enum Inside {
     /// A password was checked.
-    PasswordChecked { to: ReplyTo, login: LoginWish, role: Option<Role> },
+    PasswordChecked { to: ReplyTo, login: LoginWish, verdict: Verdict },
+    /// NICOS does not let a session in again after its connection was lost.
+    NicosRefused { session: SessionId, why: String },
+    /// NICOS gives somebody another level than before.
+    NicosLevel { session: SessionId, user: String, role: Role },
     /// The description of an ended job was read, to be queued again.
     SpecRead { to: ReplyTo, actor: Actor, wish: Box<Again>, spec: Result<Box<JobSpec>, RpcError> },
     /// Events that are not in memory any more were read.
@@ -58,7 +62,9 @@ impl Dispatcher {
     pub(super) fn heard_inside(&mut self, message: Inside) {
         use beamq_machines::core::{EngineNotice, Input};
         match message {
-            Inside::PasswordChecked { to, login, role } => self.password_checked(&to, login, role),
+            Inside::PasswordChecked { to, login, verdict } => self.password_checked(&to, login, verdict),
+            Inside::NicosRefused { session, why } => self.nicos_refused(session, why),
+            Inside::NicosLevel { session, user, role } => self.nicos_level(session, user, role),
             Inside::SpecRead { to, actor, wish, spec } => self.spec_read(&to, &actor, *wish, spec),
             Inside::EventsRead { to, kinds, from, texts } => self.events_read(&to, &kinds, from, texts),
             Inside::ProxyReplied(session) => self.proxy_replied(session),

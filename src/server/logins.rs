@@ -8,6 +8,7 @@ use super::{
     clients::ReplyTo,
     dispatcher::Dispatcher,
     inside::{Dialect, Inside, LoginWish},
+    nicos::{Opened, Verdict},
 };
 use crate::protocol::{
     RpcError,
@@ -40,8 +41,11 @@ impl Dispatcher {
         };
         match credentials {
             Credentials::Token(token) => {
-                let role = self.settings.token.verify(token.as_bytes()).then_some(Role::Admin);
-                self.password_checked(&to, wish, role);
+                let verdict = match self.settings.token.verify(token.as_bytes()) {
+                    true => Verdict::Accepted(Role::Admin),
+                    false => Verdict::Refused,
+                };
+                self.password_checked(&to, wish, verdict);
             }
             Credentials::Password { user, password } => {
                 self.check_account(to, wish, user.to_owned(), password.to_owned());
@@ -51,11 +55,16 @@ impl Dispatcher {
 
     fn check_account(&self, to: ReplyTo, login: LoginWish, user: String, password: String) {
         let accounts = self.settings.accounts.clone();
-        let password = Secret::new(password);
+        let nicos = self.settings.nicos.clone();
         let to_self = self.to_self.clone();
         tokio::spawn(async move {
-            let role = accounts.verify(user, password).await.ok().flatten();
-            to_self.send(Inside::PasswordChecked { to, login, role }).ok();
+            let role = accounts.verify(user, Secret::new(password.clone())).await.ok().flatten();
+            let verdict = match (role, nicos) {
+                (Some(role), _) => Verdict::Accepted(role),
+                (None, Some(nicos)) => nicos.verdict(&login, password).await,
+                (None, None) => Verdict::Refused,
+            };
+            to_self.send(Inside::PasswordChecked { to, login, verdict }).ok();
         });
     }
 
@@ -67,7 +76,7 @@ impl Dispatcher {
             return self.proxy_answer(&to, Err::<(), _>(text));
         }
         if self.settings.token.verify(password.as_bytes()) {
-            return self.password_checked(&to, wish, Some(Role::Admin));
+            return self.password_checked(&to, wish, Verdict::Accepted(Role::Admin));
         }
         self.proxy_hold_back(to.session);
         let user = wish.user.clone();
@@ -75,28 +84,51 @@ impl Dispatcher {
     }
 
     /// The credentials have been judged.
-    pub(super) fn password_checked(&mut self, to: &ReplyTo, login: LoginWish, role: Option<Role>) {
+    pub(super) fn password_checked(&mut self, to: &ReplyTo, login: LoginWish, verdict: Verdict) {
         let dialect = login.dialect;
-        self.judged(to, login, role);
+        self.judged(to, login, verdict);
         if dialect == Dialect::Proxy {
             self.proxy_replied(to.session);
         }
     }
 
-    fn judged(&mut self, to: &ReplyTo, login: LoginWish, role: Option<Role>) {
-        let origin = self.origin(to.session);
-        let Some(role) = role else {
-            self.settings.throttle.failed(&origin, Instant::now());
-            self.audit(to.session, "session.login", "forbidden", None, Some(login.user.into()));
-            match login.dialect {
-                Dialect::Native => self.answer::<()>(to, Err(RpcError::wrong_credentials())),
-                Dialect::Proxy => {
-                    self.proxy_answer(to, Err::<(), _>("Invalid username or password!".to_owned()));
-                }
+    fn judged(&mut self, to: &ReplyTo, login: LoginWish, verdict: Verdict) {
+        match verdict {
+            Verdict::Accepted(role) => {
+                self.connected(to.session);
+                self.let_in(to, login, role, None);
             }
-            self.turn(Input::Session(to.session, SessionEvent::LoginRefused));
-            return;
-        };
+            Verdict::AcceptedByNicos(opened) => {
+                self.connected(to.session);
+                self.let_in(to, login, opened.role, Some(opened));
+            }
+            Verdict::Refused => {
+                self.connected(to.session);
+                self.keep_out(to, &login);
+            }
+            // Neither right nor wrong: nothing counts as a failed login.
+            Verdict::Unknown(why) => match login.dialect {
+                Dialect::Native => self.answer::<()>(to, Err(RpcError::unavailable(why))),
+                Dialect::Proxy => self.proxy_answer(to, Err::<(), _>(why)),
+            },
+        }
+    }
+
+    fn keep_out(&mut self, to: &ReplyTo, login: &LoginWish) {
+        let origin = self.origin(to.session);
+        self.settings.throttle.failed(&origin, Instant::now());
+        self.audit(to.session, "session.login", "forbidden", None, Some(login.user.as_str().into()));
+        match login.dialect {
+            Dialect::Native => self.answer::<()>(to, Err(RpcError::wrong_credentials())),
+            Dialect::Proxy => {
+                self.proxy_answer(to, Err::<(), _>("Invalid username or password!".to_owned()));
+            }
+        }
+        self.turn(Input::Session(to.session, SessionEvent::LoginRefused));
+    }
+
+    fn let_in(&mut self, to: &ReplyTo, login: LoginWish, role: Role, nicos: Option<Box<Opened>>) {
+        let origin = self.origin(to.session);
         self.settings.throttle.succeeded(&origin);
         let key = match login.bind.then(crate::security::Token::generate).transpose() {
             Ok(key) => key.map(|key| key.expose().to_owned()),
@@ -116,6 +148,7 @@ impl Dispatcher {
                 client.kinds.clear();
             }
         }
+        self.link_to_nicos(to.session, nicos, login.dialect);
         self.clients.allow_events(to.session);
         self.audit(to.session, "session.login", "ok", None, None);
         match login.dialect {

@@ -17,6 +17,7 @@ mod judging;
 mod log;
 mod logins;
 mod meanwhile;
+mod nicos;
 mod proxy;
 mod readings;
 mod timers;
@@ -78,6 +79,8 @@ struct Settings {
     compiler: Arc<Compiler>,
     token: TokenVerifier,
     accounts: Accounts,
+    /// Where sessions get connections of their own, with the nicos engine.
+    nicos: Option<nicos::NicosAccess>,
     throttle: LoginThrottle,
     shutdown_at_most: Duration,
     shutdown_aborts: bool,

@@ -82,7 +82,7 @@ impl Dispatcher {
             Request::DryRunScript(_) | Request::DryRunCommands(_) | Request::DryRunJob(_) => {
                 self.judge(to, request);
             }
-            Request::CallNicos(_) => self.answer::<()>(&to, Err(RpcError::needs_nicos("nicos.call"))),
+            Request::CallNicos(call) => self.call_nicos(to, call),
             other => {
                 let what = other.method().name();
                 let error = RpcError::unavailable(format!("this version of the server has no {what}"))

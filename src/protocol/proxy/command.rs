@@ -92,7 +92,7 @@ const fn nicos(name: &'static str, parameters: &'static [Parameter], summary: &'
 }
 
 impl CommandInfo {
-    /// Every command that NICOS's daemon knows.
+    /// Every command that NICOS's daemon knows, and `getlivedata`, which serves what NICOS sends unasked.
     pub const ALL: &'static [Self] = &[
         beamq(
             "authenticate",
@@ -164,6 +164,11 @@ impl CommandInfo {
         nicos("transfer", &[needed("content", Form::Any)], "Stores a file."),
         nicos("debug", &[needed("code", Form::Any)], "Debugs a script."),
         nicos("debuginput", &[needed("line", Form::Any)], "Feeds the debugger."),
+        nicos(
+            "getlivedata",
+            &[needed("uid", Form::Any), optional("index", Form::Any)],
+            "Serves an array that a `livedata` event announced; the first one without an index.",
+        ),
     ];
 
     /// The command with this name.

@@ -126,7 +126,39 @@ impl ProxyCommand {
     }
 }
 
+impl CommandInfo {
+    /// The arguments of a command in its order, from a list or from an object with their names. What was left out at
+    /// the end is absent.
+    ///
+    /// # Errors
+    ///
+    /// [`ProxyError`] when there are too many, one has no such name, or one is missing.
+    pub fn arguments(&'static self, given: Value) -> Result<Vec<Value>, ProxyError> {
+        Arguments::read(self, given)?.into_list()
+    }
+}
+
 impl Arguments {
+    fn into_list(self) -> Result<Vec<Value>, ProxyError> {
+        let last_given = self.values.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        let mut list = Vec::new();
+        for (index, (parameter, value)) in self.command.parameters.iter().zip(self.values).enumerate() {
+            match value {
+                Some(value) => list.push(value),
+                None if !parameter.optional => {
+                    return Err(ProxyError::Missing {
+                        command: self.command.name,
+                        name: parameter.name,
+                        expected: parameter.form.expected(),
+                    });
+                }
+                None if index < last_given => list.push(Value::Null),
+                None => {}
+            }
+        }
+        Ok(list)
+    }
+
     fn read(command: &'static CommandInfo, given: Value) -> Result<Self, ProxyError> {
         match given {
             Value::Object(members) => Self::by_name(command, members),
@@ -172,8 +204,8 @@ impl Arguments {
 
     fn into_command(mut self) -> Result<ProxyCommand, ProxyError> {
         if self.command.kind == Kind::Nicos {
-            let args = self.values.into_iter().flatten().collect();
-            return Ok(ProxyCommand::Nicos { command: self.command, args });
+            let command = self.command;
+            return Ok(ProxyCommand::Nicos { command, args: self.into_list()? });
         }
         Ok(match self.command.name {
             "authenticate" => ProxyCommand::Authenticate {

@@ -16,7 +16,7 @@ use super::desk::{ReleaseAfter, UNNAMED};
 use crate::{
     protocol::{
         CallId, ErrorKind, JobRef, Method, PromptRef, RpcError, Submission, SubmissionChanges,
-        proxy::{self, Banner, ProxyCommand, pause_level, prompt_answer},
+        proxy::{self, Banner, CommandInfo, ProxyCommand, pause_level, prompt_answer},
     },
     server::{
         clients::ReplyTo,
@@ -86,6 +86,7 @@ impl Dispatcher {
         let replied = match command {
             ProxyCommand::GetStatus => return self.get_status(to),
             ProxyCommand::GetMessages { n } => return self.get_messages(to, n),
+            ProxyCommand::Nicos { command, args } => return self.for_nicos(to, &actor, command, args),
             command => self.proxy_carry_out(&to, &actor, command),
         };
         self.proxy_answer(&to, replied);
@@ -127,24 +128,27 @@ impl Dispatcher {
             ProxyCommand::EventMask { events } => Ok(self.mask(to.session, events, true)),
             ProxyCommand::EventUnmask { events } => Ok(self.mask(to.session, events, false)),
             ProxyCommand::KeepAlive | ProxyCommand::Unlock => Ok(Value::Null),
-            ProxyCommand::Nicos { command, args } => {
-                let answer = match (command.name, args.first()) {
-                    ("exec", Some(Value::String(statement))) => prompt_answer(statement),
-                    _ => None,
-                };
-                match answer {
-                    Some((uid, value)) => self.answer_prompt(to, actor, uid, value),
-                    None => Err(format!(
-                        "{} needs the nicos engine, and this server runs the python engine",
-                        command.name
-                    )),
-                }
-            }
             // These are answered before.
             ProxyCommand::Authenticate { .. }
             | ProxyCommand::Quit
             | ProxyCommand::GetStatus
-            | ProxyCommand::GetMessages { .. } => Ok(Value::Null),
+            | ProxyCommand::GetMessages { .. }
+            | ProxyCommand::Nicos { .. } => Ok(Value::Null),
+        }
+    }
+
+    /// What NICOS answers, but for the answer to a question, which the job gets from beamq.
+    fn for_nicos(&mut self, to: ReplyTo, actor: &Actor, command: &'static CommandInfo, args: Vec<Value>) {
+        let answer = match (command.name, args.first()) {
+            ("exec", Some(Value::String(statement))) => prompt_answer(statement),
+            _ => None,
+        };
+        match answer {
+            Some((uid, value)) => {
+                let replied = self.answer_prompt(&to, actor, uid, value);
+                self.proxy_answer(&to, replied);
+            }
+            None => self.proxy_call_nicos(to, actor, command, args),
         }
     }
 
@@ -162,6 +166,11 @@ impl Dispatcher {
                     mask.remove(&event);
                 }
             }
+        }
+        if let Some(client) = self.clients.get(session)
+            && let (Some(link), Some(mask)) = (&client.nicos, &client.proxy_mask)
+        {
+            link.mask(mask);
         }
         Value::Null
     }

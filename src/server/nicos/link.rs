@@ -1,0 +1,303 @@
+//! A session's connection while it lives: its events go to the client, a lost connection is made again.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use beamq_machines::{Role, SessionId};
+use serde_json::Value;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{sleep, timeout},
+};
+
+use super::{
+    NicosAccess,
+    livedata::LiveData,
+    login::{Opened, is_handed_on},
+};
+use crate::{
+    nicos::{Connection, EventStream, Login, NicosError, NicosEvent, friendly::friendly},
+    protocol::proxy,
+    server::inside::{Dialect, Inside},
+    transport::{Outbox, Outgoing},
+    wire::nicos::{Command, Event},
+};
+
+/// How often a silent daemon is asked whether it is still there: it has no heartbeat of its own.
+const PROBE_EVERY: Duration = Duration::from_secs(30);
+/// How long it may take to answer. A long `eval` of the client holds up every reply after it.
+const PROBE_WITHIN: Duration = Duration::from_secs(120);
+/// The waits before a lost connection is tried again double from the first to the second.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long the daemon may take for a changed mask.
+const MASK_WITHIN: Duration = Duration::from_secs(10);
+
+/// The loop's end of a session's connection. Dropping it says goodbye to NICOS.
+#[derive(Debug)]
+pub(in crate::server) struct NicosLink {
+    mask: watch::Sender<BTreeSet<String>>,
+    caller: Caller,
+}
+
+/// What calls go through.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    standing: watch::Receiver<Standing>,
+    live: Arc<Mutex<LiveData>>,
+}
+
+#[derive(Clone, Debug)]
+enum Standing {
+    Up(Connection),
+    Down(Arc<str>),
+}
+
+/// Why a call of a session has no result.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum CallError {
+    /// NICOS refuses, in its own words.
+    Refused(String),
+    /// The arguments or the result cannot be carried.
+    Unfit(String),
+    /// NICOS is not there, or does not answer.
+    Unavailable(String),
+}
+
+impl Caller {
+    /// Calls a command of NICOS.
+    pub(super) async fn call(&self, command: &str, args: &[Value]) -> Result<Value, CallError> {
+        if command == "getlivedata" {
+            let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+            return live.fetch(args).map_err(CallError::Refused);
+        }
+        let Some(command) = Command::from_name(command) else {
+            return Err(CallError::Refused(format!("NICOS has no command {command}")));
+        };
+        let mut args = args.to_vec();
+        match (command, args.len()) {
+            // NICOS knows no default for these.
+            (Command::Eval, 1) => args.push(false.into()),
+            (Command::GetMessages, 0) => args.push("*".into()),
+            _ => {}
+        }
+        let standing = self.standing.borrow().clone();
+        match standing {
+            Standing::Up(connection) => connection.call(command, &args).await.map_err(|error| match error {
+                NicosError::Refused { text, .. } => CallError::Refused(text),
+                NicosError::Payload(error) => CallError::Unfit(error.to_string()),
+                NicosError::Frame(error) => CallError::Unfit(error.to_string()),
+                error => CallError::Unavailable(error.to_string()),
+            }),
+            Standing::Down(why) => {
+                Err(CallError::Unavailable(format!("{why}; the connection is being made again")))
+            }
+        }
+    }
+}
+
+impl NicosLink {
+    /// Starts the task that keeps the connection.
+    pub(in crate::server) fn start(
+        session: SessionId,
+        access: NicosAccess,
+        opened: Opened,
+        dialect: Dialect,
+        outbox: Outbox,
+        to_loop: mpsc::UnboundedSender<Inside>,
+    ) -> Self {
+        let Opened { connection, events, login, role } = opened;
+        let (mask, masked) = watch::channel(BTreeSet::new());
+        let (standing, stands) = watch::channel(Standing::Up(connection.clone()));
+        let live = Arc::<Mutex<LiveData>>::default();
+        let keeper = Keeper {
+            session,
+            access,
+            login,
+            role,
+            dialect,
+            outbox,
+            to_loop,
+            masked,
+            standing,
+            live: Arc::clone(&live),
+        };
+        tokio::spawn(keeper.keep(connection, events));
+        Self { mask, caller: Caller { standing: stands, live } }
+    }
+
+    pub(super) fn caller(&self) -> Caller {
+        self.caller.clone()
+    }
+
+    /// Tells which events the client does not want.
+    pub(in crate::server) fn mask(&self, events: &BTreeSet<String>) {
+        self.mask.send_replace(events.clone());
+    }
+}
+
+/// The task of a session's connection.
+struct Keeper {
+    session: SessionId,
+    access: NicosAccess,
+    login: Login,
+    role: Role,
+    dialect: Dialect,
+    outbox: Outbox,
+    to_loop: mpsc::UnboundedSender<Inside>,
+    /// Ends with the loop's end of the link.
+    masked: watch::Receiver<BTreeSet<String>>,
+    standing: watch::Sender<Standing>,
+    live: Arc<Mutex<LiveData>>,
+}
+
+/// Why the connection is not served any longer.
+enum Over {
+    /// Nobody needs it.
+    Dropped,
+    /// It is gone.
+    Lost(Arc<str>),
+}
+
+impl Keeper {
+    async fn keep(mut self, mut connection: Connection, mut events: EventStream) {
+        loop {
+            match self.serve(&connection, &mut events).await {
+                Over::Dropped => return connection.quit().await,
+                Over::Lost(why) => {
+                    tracing::info!(session = %self.session, %why, "a session's connection to NICOS is lost");
+                    self.standing.send_replace(Standing::Down(why));
+                }
+            }
+            drop(events);
+            match self.reconnect().await {
+                Some(opened) => (connection, events) = opened,
+                None => return,
+            }
+            tracing::info!(session = %self.session, "a session's connection to NICOS stands again");
+            self.standing.send_replace(Standing::Up(connection.clone()));
+        }
+    }
+
+    /// Hands on events until the connection or the session ends.
+    async fn serve(&mut self, connection: &Connection, events: &mut EventStream) -> Over {
+        let probe = probe(connection.clone());
+        tokio::pin!(probe);
+        let mut masked = self.masked.clone();
+        let mut told = BTreeSet::new();
+        // A mask of an earlier connection is told to this one.
+        masked.mark_changed();
+        loop {
+            tokio::select! {
+                biased;
+                changed = masked.changed() => {
+                    if changed.is_err() {
+                        return Over::Dropped;
+                    }
+                    let wanted = masked.borrow_and_update().clone();
+                    change_mask(connection, &told, &wanted).await;
+                    told = wanted;
+                }
+                why = &mut probe => return Over::Lost(why),
+                event = events.next() => match event {
+                    Some(event) => self.hand_on(event, &told),
+                    None => return Over::Lost(connection.closed().await),
+                },
+            }
+        }
+    }
+
+    fn hand_on(&self, event: NicosEvent, masked: &BTreeSet<String>) {
+        let name = event.event.name();
+        if self.dialect == Dialect::Native || !is_handed_on(event.event) || masked.contains(name) {
+            return;
+        }
+        let mut payload = match event.value() {
+            Ok(value) => friendly(value),
+            Err(error) => {
+                tracing::warn!(session = %self.session, event = name, %error, "an event of NICOS is left out");
+                return;
+            }
+        };
+        if event.event == Event::LiveData {
+            self.live.lock().unwrap_or_else(PoisonError::into_inner).announce(&mut payload, event.blobs);
+        }
+        if !self.outbox.push(Outgoing::new(None, proxy::event(name, &payload))) {
+            self.to_loop.send(Inside::TooSlow(self.session)).ok();
+        }
+    }
+
+    /// Tries until the connection stands; nothing when the session has ended, or NICOS does not let it in.
+    async fn reconnect(&mut self) -> Option<(Connection, EventStream)> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            if gone_within(&mut self.masked, wait).await {
+                return None;
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+            match self.access.open(&self.login, self.dialect).await {
+                Ok((connection, events)) => {
+                    let role = self.access.role(connection.level());
+                    if role != self.role {
+                        self.role = role;
+                        let user = self.login.user.clone();
+                        self.to_loop.send(Inside::NicosLevel { session: self.session, user, role }).ok();
+                    }
+                    return Some((connection, events));
+                }
+                Err(NicosError::LoginRefused { text }) => {
+                    let why = format!("NICOS does not accept the account any more: {text}");
+                    self.to_loop.send(Inside::NicosRefused { session: self.session, why }).ok();
+                    return None;
+                }
+                Err(error) => {
+                    self.standing.send_replace(Standing::Down(error.to_string().into()));
+                }
+            }
+        }
+    }
+}
+
+/// Whether the loop's end of the link goes away within this time.
+async fn gone_within(masked: &mut watch::Receiver<BTreeSet<String>>, wait: Duration) -> bool {
+    let gone = async { while masked.changed().await.is_ok() {} };
+    timeout(wait, gone).await.is_ok()
+}
+
+/// Asks now and then; ends with the reason when there is no answer.
+async fn probe(connection: Connection) -> Arc<str> {
+    loop {
+        sleep(PROBE_EVERY).await;
+        match connection.call_within(Command::GetVersion, &[], PROBE_WITHIN).await {
+            // A daemon that is owed calls by others is seen to by their time-outs.
+            Ok(_) | Err(NicosError::Refused { .. } | NicosError::Overloaded { .. }) => {}
+            Err(error) => return error.to_string().into(),
+        }
+    }
+}
+
+/// Tells the daemon which events it need not send, where that has changed.
+async fn change_mask(connection: &Connection, told: &BTreeSet<String>, wanted: &BTreeSet<String>) {
+    let events = |names: Vec<&String>| -> Vec<Event> {
+        let known = names.into_iter().filter_map(|name| Event::from_name(name));
+        known.filter(|event| is_handed_on(*event)).collect()
+    };
+    let more = events(wanted.difference(told).collect());
+    let less = events(told.difference(wanted).collect());
+    let change = async {
+        if !more.is_empty() {
+            connection.mask(&more).await?;
+        }
+        if !less.is_empty() {
+            connection.unmask(&less).await?;
+        }
+        Ok::<_, NicosError>(())
+    };
+    // What the daemon sends nevertheless is not handed on.
+    if let Ok(Err(error)) = timeout(MASK_WITHIN, change).await {
+        tracing::debug!(%error, "the mask of a session's events was not told to NICOS");
+    }
+}
