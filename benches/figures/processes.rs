@@ -26,17 +26,18 @@ pub(crate) fn resident_mib(pid: u32) -> f64 {
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
 }
 
-/// The processes that this one has started and that have become another program.
+/// The workers that this server has started and that have become another program.
 pub(crate) fn python_children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let children = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
     let pids: Vec<u32> = children
         .flat_map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
         .collect();
-    let is_python = |pid: &u32| {
-        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("python"))
+    // The server has another interpreter, which judges the syntax of scripts.
+    let is_worker = |pid: &u32| {
+        fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("/lib/worker.py"))
     };
-    pids.into_iter().filter(is_python).collect()
+    pids.into_iter().filter(is_worker).collect()
 }
 
 /// The processor time that a process has used, in clock ticks, if it sleeps now.
