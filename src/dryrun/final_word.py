@@ -5,6 +5,7 @@ line of JSON goes to standard output. Nothing of a script is run. The first argu
 of memory that may be used, the second the seconds of processor time that one script may take.
 """
 import json
+import os
 import resource
 import sys
 import warnings
@@ -51,6 +52,8 @@ def judged(source):
 
 
 def main():
+    # Nobody waits for the verdict: what people see at once goes first.
+    os.nice(5)
     limit(resource.RLIMIT_AS, MEMORY)
     limit(resource.RLIMIT_CORE, 0)
     scripts = sys.stdin.buffer
