@@ -8,6 +8,7 @@
 // A benchmark that cannot go on has nothing better to do than to say where it stopped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod broker;
 mod clock;
 mod durability;
 mod getstatus;
@@ -30,7 +31,7 @@ use table::Table;
 /// A group of figures that are measured together.
 type Measure = fn(Effort, &mut Table);
 
-const ALL: [(&str, Measure); 11] = [
+const ALL: [(&str, Measure); 12] = [
     ("script_start", script_start::measure),
     ("throughput", throughput::measure),
     ("steering", steering::measure),
@@ -39,6 +40,7 @@ const ALL: [(&str, Measure); 11] = [
     ("visibility", visibility::measure),
     ("reordering", reordering::measure),
     ("getstatus", getstatus::measure),
+    ("broker", broker::measure),
     ("idle_memory", idle_memory::measure),
     ("stomp_codec", stomp_codec::measure),
     ("machines", machines::measure),

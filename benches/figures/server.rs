@@ -30,11 +30,20 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the server as an instrument would run it, on a real disk: `/tmp` may be none.
     pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts the server with a configuration.
+    pub(crate) fn start_with(config: &str) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let data = folder.path().join("data");
+        let file = folder.path().join("beamq.yaml");
+        std::fs::write(&file, config).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_beamq"))
             .args(["serve", "--quiet", "--json", "--stomp", "127.0.0.1:0", "--data"])
             .arg(&data)
+            .arg("--config")
+            .arg(&file)
             .env("PATH", path())
             .env_remove("BEAMQ_CONFIG")
             .env_remove("BEAMQ_SERVER")
@@ -49,6 +58,11 @@ impl Server {
         let address = ready["ready"]["stomp"].as_str().unwrap().parse().unwrap();
         let token = std::fs::read_to_string(data.join("token")).unwrap().trim().to_owned();
         Self { process, address, token, folder }
+    }
+
+    /// What lets a client in as administrator.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     pub(crate) fn pid(&self) -> u32 {

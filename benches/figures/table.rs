@@ -10,6 +10,7 @@ pub(crate) enum Quantity {
     MiB(f64),
     MiBPerSecond(f64),
     Times(f64),
+    Count(f64),
 }
 
 impl Quantity {
@@ -19,7 +20,8 @@ impl Quantity {
             | Self::PerSecond(value)
             | Self::MiB(value)
             | Self::MiBPerSecond(value)
-            | Self::Times(value) => value,
+            | Self::Times(value)
+            | Self::Count(value) => value,
         }
     }
 }
@@ -32,6 +34,7 @@ impl fmt::Display for Quantity {
             Self::MiB(_) => " MiB",
             Self::MiBPerSecond(_) => " MiB/s",
             Self::Times(_) => " ×",
+            Self::Count(value) => return write!(f, "{value:.0}"),
         };
         write!(f, "{}{unit}", short(self.value()))
     }
