@@ -95,6 +95,15 @@ impl Journal {
         self.orders.send(order).ok();
     }
 
+    /// Tries whether the disk takes a transaction, by one that changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::commit`].
+    pub async fn probe(&self) -> Result<(), JournalError> {
+        self.ask(Order::Probe).answer().await
+    }
+
     /// Stores what the facts up to `seq` amount to, and forgets those facts.
     ///
     /// # Errors

@@ -51,6 +51,8 @@ pub(super) enum Order {
         before_ms: i64,
         answer: Answer<Pruned>,
     },
+    /// Writes what is there already.
+    Probe(Answer<()>),
     Close(Answer<()>),
     #[cfg(test)]
     Pragma(&'static str, i64, Answer<()>),
@@ -144,6 +146,7 @@ impl Writer {
             Order::Lazy(batch) => self.append(batch),
             Order::Flush(answer) => drop(answer.send(self.write_group(&[]))),
             Order::Snapshot { seq, json, answer } => drop(answer.send(self.write_snapshot(seq, &json))),
+            Order::Probe(answer) => drop(answer.send(self.probe())),
             Order::Prune { jobs_before_ms, before_ms, answer } => {
                 drop(answer.send(self.prune(jobs_before_ms, before_ms)));
             }
@@ -252,6 +255,17 @@ impl Writer {
                 if batches.is_empty() { Err(error) } else { self.transact(&[], batches) }
             }
         }
+    }
+
+    fn probe(&mut self) -> Result<(), JournalError> {
+        let probed = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(
+            |transaction| {
+                let format: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+                transaction.pragma_update(None, "user_version", format)?;
+                transaction.commit()
+            },
+        );
+        probed.map_err(|error| self.failure(&error))
     }
 
     fn transact(&mut self, lazy: &[Batch], batches: &[Batch]) -> Result<(), JournalError> {

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use beamq_machines::Role;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value, json};
 
 use super::{
     error::RpcError,
     method::{Method, Request},
+    proxy::ProxyCommand,
     text::{abbreviated, nearest, to_json, utf8},
 };
 
@@ -57,6 +59,26 @@ pub enum Decoded {
     Proxy(Value),
     /// Neither. To be answered in the proxy form, unless the session has spoken native before.
     Unintelligible(RpcError),
+}
+
+impl Decoded {
+    /// Whether carrying it out a second time could do something twice. What cannot be read does nothing.
+    #[must_use]
+    pub fn changes_something(&self) -> bool {
+        let changes = |call: &Call| {
+            let role = call.request.as_ref().ok().and_then(|request| request.required_role());
+            // Whoever may only look cannot change anything.
+            role.is_some_and(|role| role > Role::Viewer)
+        };
+        match self {
+            Self::Native(call) => changes(call),
+            Self::NativeBatch(calls) => calls.iter().any(changes),
+            Self::Proxy(message) => {
+                ProxyCommand::read(message.clone()).is_ok_and(|command| command.changes_something())
+            }
+            Self::Unintelligible(_) => false,
+        }
+    }
 }
 
 /// Reads a message. Never fails: what cannot be read says so.

@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     ServeError, ServeOptions, Settings, broker, catalogue::Loaded, dispatcher::Dispatcher, log,
+    metrics::Metrics,
     nicos::NicosAccess,
 };
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
     transport::{
         Clients,
         embedded::{self, CredentialCheck, EmbeddedEndpoint, EndpointLimits},
+        http::{self, HttpEndpoint},
     },
     wire::stomp,
 };
@@ -50,11 +52,10 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    if http_wanted(&config, options) {
-        tracing::warn!("this version of beamq has no HTTP endpoint: nothing listens for HTTP");
-    }
     let endpoint = listen(&config, options.stomp).await?;
     let address = endpoint.as_ref().map(EmbeddedEndpoint::local_addr);
+    let watching = listen_for_http(&config, options.http).await?;
+    let http_address = watching.as_ref().map(HttpEndpoint::local_addr);
 
     let (journal, replay) = Journal::open(&data_dir.journal())?;
     let core = replayed(&config, &replay, &data_dir.journal())?;
@@ -73,10 +74,11 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let (doors, deliveries) = Clients::new(config.instrument.as_str());
     let (hang_up, hung_up) = watch::channel(false);
     let mut settings = settings(&config, verifier.clone(), address)?;
-    let broker = broker::start(&config, doors.clone(), hung_up.clone());
+    let metrics = Metrics::new(&settings.instrument, settings.engine_kind);
+    let broker = broker::start(&config, doors.clone(), hung_up.clone(), metrics.broker_connections());
     settings.broker = broker.as_ref().map(|broker| broker.state.clone());
-    if http_wanted(&config, options) {
-        settings.transports.insert("http".into(), "not part of this version".into());
+    if let Some(address) = http_address {
+        settings.transports.insert("http".into(), format!("listening on {address}"));
     }
     let commands = Loaded::load(options, &config, &data_dir.work()).map_err(ServeError::Commands)?;
     let mut python_settings = config.python_settings(data_dir.work());
@@ -93,11 +95,13 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         settings,
         Arc::clone(&commands.catalogue),
         to_self.clone(),
+        metrics,
     );
     commands.follow(to_self).map_err(ServeError::Runtime)?;
 
     let (stop, stopped) = watch::channel(false);
     let looping = tokio::spawn(dispatcher.run(deliveries, inside, stopped));
+    let watched = watching.map(|endpoint| tokio::spawn(endpoint.serve(doors.clone(), hung_up.clone())));
     let embedded = endpoint.map(|endpoint| {
         let credentials = Arc::new(EndpointCredentials { token: verifier });
         tokio::spawn(endpoint.serve(doors, credentials, endpoint_limits(&config), hung_up))
@@ -106,7 +110,7 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
 
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
-    announce(&config, &data_dir, address, options.json)?;
+    announce(&config, &data_dir, address, http_address, options.json)?;
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
@@ -121,6 +125,9 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     }
     if let Some(broker) = broker {
         broker.task.await.ok();
+    }
+    if let Some(watched) = watched {
+        watched.await.ok();
     }
     pruning.abort();
     data_dir.remove_endpoint()?;
@@ -139,12 +146,6 @@ fn configuration(options: &ServeOptions) -> Result<Config, ServeError> {
     Ok(config)
 }
 
-/// Whether somebody asked for HTTP. This version does not serve it, and says so where people look, instead
-/// of keeping an instrument from starting over it.
-fn http_wanted(config: &Config, options: &ServeOptions) -> bool {
-    options.http.is_some() || config.transports.http.on().is_some()
-}
-
 /// The interpreter must be there at the start; one that vanishes later blocks the queue until it is back.
 fn look_for_interpreter(config: &Config) -> Result<(), ServeError> {
     let interpreter = &config.engine.python.interpreter;
@@ -161,6 +162,17 @@ async fn listen(config: &Config, wanted: Option<SocketAddr>) -> Result<Option<Em
     let configured = config.transports.embedded.on().map(|embedded| embedded.stomp.0);
     match wanted.or(configured) {
         Some(address) => Ok(Some(embedded::bind(address).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn listen_for_http(
+    config: &Config,
+    wanted: Option<SocketAddr>,
+) -> Result<Option<HttpEndpoint>, ServeError> {
+    let configured = config.transports.http.on().map(|http| http.address.0);
+    match wanted.or(configured) {
+        Some(address) => Ok(Some(http::bind(address).await?)),
         None => Ok(None),
     }
 }
@@ -263,13 +275,14 @@ fn announce(
     config: &Config,
     data_dir: &DataDir,
     address: Option<SocketAddr>,
+    http: Option<SocketAddr>,
     as_json: bool,
 ) -> Result<(), ServeError> {
     let stomp = address.map(|address| address.to_string());
     let endpoint = Endpoint {
         pid: std::process::id(),
         stomp: stomp.clone(),
-        http: None,
+        http: http.map(|address| address.to_string()),
         instrument: config.instrument.as_str().to_owned(),
         version: env!("CARGO_PKG_VERSION").into(),
     };
@@ -286,8 +299,9 @@ fn announce(
         }})
         .to_string()
     } else {
+        let http = endpoint.http.map(|address| format!(", HTTP on {address}")).unwrap_or_default();
         format!(
-            "ready beamq {} for {}: STOMP on {}, data in {data}",
+            "ready beamq {} for {}: STOMP on {}{http}, data in {data}",
             endpoint.version,
             endpoint.instrument,
             stomp.as_deref().unwrap_or("no address"),

@@ -1,5 +1,6 @@
 //! The transport for clients behind a broker, as the configuration wants it.
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -20,7 +21,12 @@ pub(super) struct Broker {
 }
 
 /// Starts the transport, if the configuration wants one. It connects by itself, now or later.
-pub(super) fn start(config: &Config, doors: Clients, hung_up: watch::Receiver<bool>) -> Option<Broker> {
+pub(super) fn start(
+    config: &Config,
+    doors: Clients,
+    hung_up: watch::Receiver<bool>,
+    connections: Counter,
+) -> Option<Broker> {
     let wanted = config.transports.activemq.on()?;
     let settings = ActivemqSettings {
         account: BrokerAccount {
@@ -35,5 +41,21 @@ pub(super) fn start(config: &Config, doors: Clients, hung_up: watch::Receiver<bo
     };
     let (tell, state) = watch::channel(format!("connecting to {}", wanted.url));
     let task = tokio::spawn(activemq::run(settings, doors, tell, hung_up));
+    tokio::spawn(count_connections(state.clone(), connections));
     Some(Broker { state, task })
+}
+
+/// Counts how often the transport says that it is connected. It tells so once for each connection.
+async fn count_connections(mut state: watch::Receiver<String>, connections: Counter) {
+    let mut before = false;
+    loop {
+        let now = state.borrow_and_update().starts_with("connected");
+        if now && !before {
+            connections.inc();
+        }
+        before = now;
+        if state.changed().await.is_err() {
+            return;
+        }
+    }
 }

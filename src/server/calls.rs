@@ -95,7 +95,10 @@ impl Dispatcher {
             Ok(request)
         });
         match allowed {
-            Ok(request) => self.dispatch(to, *request),
+            Ok(request) => {
+                self.metrics.request(request.method());
+                self.dispatch(to, *request);
+            }
             Err(error) => self.answer::<()>(&to, Err(error)),
         }
     }
@@ -130,6 +133,9 @@ impl Dispatcher {
 
     /// Notes the reply to a call, to go out after the commit.
     pub(super) fn answer<T: Serialize>(&mut self, to: &ReplyTo, result: Result<T, RpcError>) {
+        if let Err(error) = &result {
+            self.metrics.error(error.kind());
+        }
         let text = match (&to.id, result) {
             (None, _) => Arc::from(""),
             (Some(id), Ok(result)) => native::reply_ok(id, &result),

@@ -124,6 +124,15 @@ impl Clients {
             .is_none_or(|client| client.outbox.push(Outgoing::new(correlation, body)))
     }
 
+    /// The most messages, and the most bytes, that wait for one client.
+    pub(super) fn largest_backlog(&self) -> (usize, usize) {
+        let backlogs = || self.by_session.values().map(|client| client.outbox.backlog());
+        (
+            backlogs().map(|(messages, _)| messages).max().unwrap_or(0),
+            backlogs().map(|(_, bytes)| bytes).max().unwrap_or(0),
+        )
+    }
+
     /// Whether anybody wants this event of the proxy dialect.
     pub(super) fn hears(&self, event: &str) -> bool {
         self.by_session.values().any(|client| client.hears(event))

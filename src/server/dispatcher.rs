@@ -23,6 +23,7 @@ use super::{
     findings::Findings,
     inside::Inside,
     meanwhile::{DELAYED, Meanwhile},
+    metrics::Metrics,
     proxy::ProxyDesk,
     timers::Timers,
     views,
@@ -60,6 +61,7 @@ pub(super) struct Dispatcher {
     pub(super) started: Instant,
     pub(super) closing: Option<Closing>,
     pub(super) proxy: ProxyDesk,
+    pub(super) metrics: Metrics,
     engine: EngineLink,
     engine_lives: bool,
     doors: transport::Clients,
@@ -127,6 +129,7 @@ impl Dispatcher {
         settings: super::Settings,
         catalogue: Arc<Catalogue>,
         to_self: mpsc::UnboundedSender<Inside>,
+        metrics: Metrics,
     ) -> Self {
         let engine_status =
             EngineStatus { kind: settings.engine_kind.into(), state: EngineState::Starting, detail: None };
@@ -143,6 +146,7 @@ impl Dispatcher {
             started: Instant::now(),
             closing: None,
             proxy: ProxyDesk::default(),
+            metrics,
             engine,
             engine_lives: true,
             doors,
@@ -232,8 +236,7 @@ impl Dispatcher {
         }
         for machine in &ended {
             self.in_force.findings.forget(machine.id);
-        }
-        for machine in &ended {
+            self.metrics.job_ended(machine);
             self.pending.batch.jobs.push(views::history_row(machine));
         }
         for effect in effects {
@@ -395,6 +398,7 @@ impl Dispatcher {
                 }
                 self.pending.after.extend(committed.map(After::Committed));
             }
+            Delivery::Look(look) => self.show(look, None),
             Delivery::Gone { session } => {
                 self.turn(Input::Session(session, SessionEvent::DestinationGone));
                 self.clients.remove(session);
@@ -402,7 +406,7 @@ impl Dispatcher {
         }
     }
 
-    fn message(&mut self, session: SessionId, correlation: Option<String>, decoded: Decoded) {
+    pub(super) fn message(&mut self, session: SessionId, correlation: Option<String>, decoded: Decoded) {
         match self.clients.get(session) {
             None => return,
             Some(client) if client.leaving => {
@@ -445,6 +449,10 @@ impl Dispatcher {
                 self.questions.clear();
             }
         }
+    }
+
+    pub(super) fn engine_lives(&self) -> bool {
+        self.engine_lives
     }
 
     /// The engine's task ended without being asked to, which only a fault of ours can cause.
@@ -572,7 +580,12 @@ impl Dispatcher {
     ) -> bool {
         let mut wait = Duration::from_millis(50);
         loop {
-            let Err(error) = self.commit_once(batch.clone(), deliveries).await else { return true };
+            let begun = Instant::now();
+            let Err(error) = self.commit_once(batch.clone(), deliveries).await else {
+                self.metrics.committed(begun.elapsed());
+                return true;
+            };
+            self.metrics.commit_failed();
             tracing::error!(%error, "the journal cannot be written; nothing goes on until it can");
             if *stop.borrow() {
                 return false;
@@ -625,6 +638,7 @@ impl Dispatcher {
             After::CancelTimer(timer) => self.timers.cancel(timer),
             After::Event(event) => {
                 self.events.went_out(event.seq);
+                self.metrics.event(event.kind);
                 self.doors.broadcast(&event.text);
                 for session in self.clients.publish(event.kind, &event.text) {
                     self.close_slow(session);

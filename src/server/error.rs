@@ -6,7 +6,7 @@ use crate::{
     config::ConfigError,
     journal::{DataDirError, JournalError},
     security::{AccountsError, TokenError},
-    transport::embedded::BindError,
+    transport::BindError,
 };
 
 /// Why the server cannot start.

@@ -72,6 +72,7 @@ impl Dispatcher {
             Inside::CatalogueChanged(catalogue) => self.catalogue_changed(catalogue),
             Inside::Judged(judgement) => self.examined(*judgement),
             Inside::TooSlow(session) => {
+                self.metrics.client_was_too_slow();
                 let why = "the client reads too slowly".to_owned();
                 self.turn(Input::Session(session, SessionEvent::CloseAsked { why }));
             }

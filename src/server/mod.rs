@@ -17,6 +17,7 @@ mod judging;
 mod log;
 mod logins;
 mod meanwhile;
+mod metrics;
 mod nicos;
 mod proxy;
 mod readings;

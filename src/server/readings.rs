@@ -120,9 +120,12 @@ impl Dispatcher {
         reading: impl Future<Output = Result<T, RpcError>> + Send + 'static,
     ) {
         let Some(outbox) = self.clients.outbox(to.session) else { return };
-        let to_self = self.to_self.clone();
+        let (to_self, metrics) = (self.to_self.clone(), self.metrics.clone());
         let task = async move {
             let result = reading.await;
+            if let Err(error) = &result {
+                metrics.error(error.kind());
+            }
             let text = match (&to.id, result) {
                 (None, _) => Arc::from(""),
                 (Some(id), Ok(result)) => native::reply_ok(id, &result),

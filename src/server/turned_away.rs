@@ -16,6 +16,9 @@ impl Dispatcher {
         decoded: Decoded,
         fault: Fault,
     ) {
+        if fault == Fault::PerhapsDone && !decoded.changes_something() {
+            return self.message(session, correlation, decoded);
+        }
         let (what, error) = refusal(fault);
         self.audit(session, &what, error.kind().name(), None, None);
         self.refuse_unread(session, correlation, decoded, &error);
@@ -39,6 +42,13 @@ fn refusal(fault: Fault) -> (String, RpcError) {
             let error = RpcError::unavailable(format!("there are {limit} clients, which is the limit"))
                 .with_hint("close clients that are not needed, or raise limits.clients");
             ("message".to_owned(), error)
+        }
+        Fault::PerhapsDone => {
+            let text =
+                "the server was restarted while it worked on this request, which it may have carried out";
+            let error = RpcError::unavailable(text)
+                .with_hint("look whether it took effect, and send it again as a new request if it did not");
+            ("message delivered again after a restart".to_owned(), error)
         }
     }
 }

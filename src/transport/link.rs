@@ -9,6 +9,7 @@ use beamq_machines::SessionId;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 
+use super::{Committed, LookInside};
 use crate::protocol::{Decoded, decode};
 
 /// Where a client came from, for the audit and for deciding who owns a session.
@@ -44,6 +45,8 @@ pub(crate) enum Delivery {
     },
     /// The reply destination is gone.
     Gone { session: SessionId },
+    /// Somebody who watches over the server wants to know how it is.
+    Look(LookInside),
 }
 
 /// Why a transport wants a message refused, although it knows where to answer.
@@ -66,27 +69,9 @@ pub enum Fault {
         /// The limit.
         limit: usize,
     },
-}
-
-/// Tells a transport that everything that follows from one of its messages is committed, so that the
-/// message may be forgotten wherever it was kept. Nothing is told when this is dropped.
-#[derive(Debug)]
-pub struct Committed {
-    tell: mpsc::UnboundedSender<u64>,
-    number: u64,
-}
-
-impl Committed {
-    /// Sends the transport's own number of the message when the time has come.
-    #[must_use]
-    pub fn new(tell: mpsc::UnboundedSender<u64>, number: u64) -> Self {
-        Self { tell, number }
-    }
-
-    pub(crate) fn tell(self) {
-        // A transport that has ended needs no news.
-        let _ = self.tell.send(self.number);
-    }
+    /// It was delivered to an earlier process of the server, which may have carried it out. What changes
+    /// nothing is answered all the same.
+    PerhapsDone,
 }
 
 /// Something for a client.
@@ -208,6 +193,15 @@ impl Outbox {
     }
 }
 
+impl Outbox {
+    /// How many messages wait, and of how many bytes.
+    #[must_use]
+    pub fn backlog(&self) -> (usize, usize) {
+        let waiting = self.sender.max_capacity() - self.sender.capacity();
+        (waiting, self.backlog.bytes.load(Ordering::Relaxed))
+    }
+}
+
 /// One client, as its transport sees it. Dropping it tells the server that the client is gone.
 #[derive(Debug)]
 pub struct ClientLink {
@@ -247,12 +241,38 @@ impl ClientLink {
         fault: Option<Fault>,
         committed: Option<Committed>,
     ) -> Result<(), LinkClosed> {
-        let kibibytes = u32::try_from(body.len() / 1024 + 1).unwrap_or(u32::MAX).min(WAITING_KIBIBYTES);
-        let room = Arc::clone(&self.room).acquire_many_owned(kibibytes).await.map_err(|_| LinkClosed)?;
+        let room = Arc::clone(&self.room);
+        let room = room.acquire_many_owned(kibibytes(&body)).await.map_err(|_| LinkClosed)?;
         let decoded = decode(&body);
         let session = self.session;
         let message = Delivery::Message { session, correlation, decoded, room, fault, committed };
         self.to_server.send(message).await.map_err(|_| LinkClosed)
+    }
+
+    /// Hands a message over without waiting, when it is so small that decoding it takes no time worth
+    /// mentioning and the server has room for it; `false` when it is to be handed over by a task that can
+    /// wait. `committed` is asked for only then, and never told for a message that was not handed over.
+    #[must_use]
+    pub fn hand_over_now(
+        &self,
+        correlation: impl FnOnce() -> Option<String>,
+        body: &[u8],
+        committed: impl FnOnce() -> Option<Committed>,
+    ) -> bool {
+        if body.len() > SMALL {
+            return false;
+        }
+        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(kibibytes(body)) else { return false };
+        let Ok(permit) = self.to_server.try_reserve() else { return false };
+        permit.send(Delivery::Message {
+            session: self.session,
+            correlation: correlation(),
+            decoded: decode(body),
+            room,
+            fault: None,
+            committed: committed(),
+        });
+        true
     }
 
     /// Whether this client has logged in with a role that may read events.
@@ -278,11 +298,19 @@ impl Drop for ClientLink {
 /// The door through which transports bring clients in.
 #[derive(Clone, Debug)]
 pub struct Clients {
-    to_server: mpsc::Sender<Delivery>,
+    pub(super) to_server: mpsc::Sender<Delivery>,
     room: Arc<Semaphore>,
     next_session: Arc<AtomicU64>,
     events: broadcast::Sender<Arc<str>>,
     instrument: Arc<str>,
+}
+
+/// A message of so many bytes is decoded in some ten microseconds.
+const SMALL: usize = 4096;
+
+/// The room that a message takes.
+fn kibibytes(body: &[u8]) -> u32 {
+    u32::try_from(body.len() / 1024 + 1).unwrap_or(u32::MAX).min(WAITING_KIBIBYTES)
 }
 
 /// How much may wait for the loop, all clients together, in KiB: the rest waits in its clients' sockets.

@@ -2,10 +2,16 @@
 //! [`ClientLink`] and writes what comes out of it; it knows nothing of jobs, JSON or roles.
 
 pub mod activemq;
+mod committed;
 pub mod embedded;
+pub mod http;
 mod link;
+mod look;
+mod loopback;
 
+pub use committed::{Committed, CommittedMessages};
 pub(crate) use link::Delivery;
-pub use link::{
-    ClientLink, Clients, Committed, Fault, LinkClosed, Origin, Outbox, Outgoing, OutgoingMessages,
-};
+pub use link::{ClientLink, Clients, Fault, LinkClosed, Origin, Outbox, Outgoing, OutgoingMessages};
+pub use look::Health;
+pub(crate) use look::{LookInside, Report};
+pub use loopback::BindError;

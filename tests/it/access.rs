@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{LOOP, Server, text};
 
 /// The hash of a password, as an administrator makes it.
-fn hash(password: &str) -> String {
+pub fn hash(password: &str) -> String {
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_beamq"))
         .args(["account", "hash"])
         .stdin(Stdio::piped())

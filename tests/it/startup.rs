@@ -39,8 +39,14 @@ async fn bad_start_with_a_port_in_use() {
 
 #[tokio::test]
 async fn bad_start_on_an_address_that_others_can_reach() {
-    for address in ["0.0.0.0:0", "192.0.2.1:61613"] {
-        let home = Home::new(&format!("transports: {{embedded: {{stomp: \"{address}\"}}}}\n"));
+    let transports = |address| {
+        [format!("embedded: {{stomp: \"{address}\"}}"), format!("http: {{address: \"{address}\"}}")]
+    };
+    for (address, transport) in ["0.0.0.0:0", "192.0.2.1:61613"]
+        .into_iter()
+        .flat_map(|address| transports(address).map(|transport| (address, transport)))
+    {
+        let home = Home::new(&format!("transports: {{{transport}}}\n"));
         let (code, said) = refused(&home, |_| {}).await;
         assert_eq!(code, 2, "{said}");
         assert!(said.contains(address) && said.contains("reachable from other machines"), "{said}");
@@ -158,13 +164,4 @@ async fn r40_a_server_that_is_ready_says_where_and_writes_it_down() {
     let written = fs::read_to_string(server.home.data().join("endpoint.json")).unwrap();
     let written: serde_json::Value = serde_json::from_str(&written).unwrap();
     assert_eq!((&written["pid"], &written["stomp"]), (&ready["pid"], &ready["stomp"]));
-}
-
-#[tokio::test]
-async fn http_that_is_asked_for_is_not_missing_silently() {
-    let server = Server::with("transports:\n  http: {address: \"127.0.0.1:0\"}\n").await;
-    let user = server.client().await;
-    let status = user.call("server.status", serde_json::json!({})).await;
-    assert_eq!(status["transports"]["http"], "not part of this version");
-    assert_eq!(server.ready["http"], serde_json::Value::Null);
 }

@@ -240,6 +240,38 @@ pub enum ProxyCommand {
     Nicos { command: &'static CommandInfo, args: Vec<serde_json::Value> },
 }
 
+impl ProxyCommand {
+    /// Whether carrying it out a second time could do something twice.
+    #[must_use]
+    pub const fn changes_something(&self) -> bool {
+        match self {
+            Self::Queue { .. }
+            | Self::Start { .. }
+            | Self::Unqueue { .. }
+            | Self::Update { .. }
+            | Self::Rearrange { .. }
+            | Self::Break { .. }
+            | Self::Continue
+            | Self::Stop { .. }
+            | Self::Emergency
+            | Self::Finish
+            | Self::Nicos { .. } => true,
+            Self::Authenticate { .. }
+            | Self::Simulate { .. }
+            | Self::GetStatus
+            | Self::GetMessages { .. }
+            | Self::GetScript
+            | Self::GetTrace
+            | Self::GetVersion
+            | Self::EventMask { .. }
+            | Self::EventUnmask { .. }
+            | Self::KeepAlive
+            | Self::Unlock
+            | Self::Quit => false,
+        }
+    }
+}
+
 /// Where a pause of a level takes effect. `None` for 0, which never does.
 #[must_use]
 pub const fn pause_level(level: u64) -> Option<PauseLevel> {

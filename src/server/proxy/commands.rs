@@ -43,7 +43,10 @@ impl Dispatcher {
     ) {
         let to = ReplyTo { session, correlation, id: Some(CallId::Null), batch: None };
         match ProxyCommand::read(message) {
-            Ok(command) => self.proxy_command(to, command),
+            Ok(command) => {
+                self.metrics.proxy_request();
+                self.proxy_command(to, command);
+            }
             Err(error) => self.proxy_answer(&to, Err::<(), _>(error.to_string())),
         }
     }
@@ -56,6 +59,9 @@ impl Dispatcher {
 
     /// Notes the reply to a command, to go out after the commit.
     pub(in crate::server) fn proxy_answer(&mut self, to: &ReplyTo, result: Result<impl Serialize, String>) {
+        if result.is_err() {
+            self.metrics.proxy_error();
+        }
         let text = match result {
             Ok(payload) => proxy::reply(&payload),
             Err(text) => proxy::error(&text),

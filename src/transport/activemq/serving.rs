@@ -21,12 +21,12 @@ use super::{
     names::{ReplyQueue, connection_of},
     pusher::Pusher,
     repeats::{Repeats, Verdict},
-    session::{Notice, Request, Session, Shared},
+    session::{Notice, Request, Session, Shared, answer_again},
     stance::{Stance, Step, TAKE_OVER_AFTER},
     topic,
 };
 use crate::{
-    transport::{Clients, Fault, Origin},
+    transport::{Clients, CommittedMessages, Fault, Origin},
     wire::stomp::{Command, Frame},
 };
 
@@ -43,6 +43,9 @@ const BROKEN_IN_A_ROW: u32 = 3;
 const UNRELATED_AFTER: Duration = Duration::from_secs(30);
 /// How long messages are then taken one by one.
 const CAREFUL_FOR: Duration = Duration::from_secs(3);
+
+/// How long an acknowledgement may wait for others.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(2);
 
 /// How long what is on its way has, when the server stops.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -63,7 +66,9 @@ pub(super) struct Transport {
     last_session: u64,
     shared: Shared,
     pusher: watch::Sender<Option<Pusher>>,
-    committed: mpsc::UnboundedReceiver<u64>,
+    committed: CommittedMessages,
+    /// When what is committed is to be acknowledged at the latest.
+    acknowledge_at: Option<Instant>,
     notices: mpsc::UnboundedReceiver<Notice>,
     /// By the request's number: what acknowledges it on the present connection.
     unacknowledged: HashMap<u64, Vec<String>>,
@@ -75,11 +80,16 @@ pub(super) struct Transport {
     stance: Stance,
     /// The task that tells observers, while it is us who answer.
     topic: JoinSet<()>,
+    /// Whether a message has come that no earlier process of the server can have had: the broker delivers
+    /// those first that were delivered before.
+    news_has_come: bool,
+    /// The tasks that write to clients.
+    writing: JoinSet<()>,
 }
 
 impl Transport {
     pub(super) fn new(settings: ActivemqSettings, clients: Clients, state: watch::Sender<String>) -> Self {
-        let (tell_committed, committed) = mpsc::unbounded_channel();
+        let committed = CommittedMessages::default();
         let (tell_notice, notices) = mpsc::unbounded_channel();
         let (pusher, pushers) = watch::channel(None);
         let repeats = Arc::new(Mutex::new(Repeats::default()));
@@ -89,9 +99,10 @@ impl Transport {
             state,
             sessions: HashMap::new(),
             last_session: 0,
-            shared: Shared { repeats, committed: tell_committed, notices: tell_notice, pusher: pushers },
+            shared: Shared { repeats, committed: committed.clone(), notices: tell_notice, pusher: pushers },
             pusher,
             committed,
+            acknowledge_at: None,
             notices,
             unacknowledged: HashMap::new(),
             accounts: HashMap::new(),
@@ -99,6 +110,8 @@ impl Transport {
             broken_in_a_row: 0,
             stance: Stance::new(),
             topic: JoinSet::new(),
+            news_has_come: false,
+            writing: JoinSet::new(),
         }
     }
 
@@ -125,7 +138,7 @@ impl Transport {
             self.drop_those_away_too_long();
             let next = until.min(Instant::now() + Duration::from_millis(250));
             tokio::select! {
-                Some(number) = self.committed.recv() => self.repeats().committed(number),
+                _ = self.committed.news() => drop(self.note_committed()),
                 Some(notice) = self.notices.recv() => self.noticed(notice),
                 () = sleep_until(next) => if next >= until { return },
             }
@@ -151,6 +164,7 @@ impl Transport {
         line.pusher.lose();
         self.pusher.send_replace(None);
         self.unacknowledged.clear();
+        self.acknowledge_at = None;
         self.accounts.clear();
         for session in self.sessions.values_mut() {
             session.is_away(self.settings.grace);
@@ -170,10 +184,12 @@ impl Transport {
         let mut ticks = interval(Duration::from_millis(250));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let due = self.acknowledge_at.unwrap_or_else(Instant::now);
             let done = tokio::select! {
                 biased;
                 () = asked_to_stop(shutdown) => return None,
-                Some(number) = self.committed.recv() => self.acknowledge(line, number).await,
+                many = self.committed.news() => self.acknowledge_in_time(line, many).await,
+                () = sleep_until(due), if self.acknowledge_at.is_some() => self.acknowledge(line).await,
                 Some(notice) = self.notices.recv() => {
                     self.noticed(notice);
                     Ok(())
@@ -207,16 +223,31 @@ impl Transport {
         self.shared.repeats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Acknowledges what is committed, all of it that is known, in one go.
-    async fn acknowledge(&mut self, line: &Line, number: u64) -> Result<(), LineError> {
+    /// Nothing waits for an acknowledgement as long as the broker may send more, so that many can share a
+    /// packet.
+    async fn acknowledge_in_time(&mut self, line: &Line, many: bool) -> Result<(), LineError> {
+        if many {
+            return self.acknowledge(line).await;
+        }
+        self.acknowledge_at.get_or_insert_with(|| Instant::now() + ACKNOWLEDGED_WITHIN);
+        Ok(())
+    }
+
+    /// Acknowledges all that is committed.
+    async fn acknowledge(&mut self, line: &Line) -> Result<(), LineError> {
+        self.acknowledge_at = None;
+        let acks = self.note_committed();
+        line.acknowledge(acks.into_iter()).await
+    }
+
+    /// Notes what is committed, and gives back what acknowledges it.
+    fn note_committed(&mut self) -> Vec<String> {
         let mut acks = Vec::new();
-        let mut next = Some(number);
-        while let Some(number) = next {
+        for number in self.committed.take() {
             self.repeats().committed(number);
             acks.extend(self.unacknowledged.remove(&number).unwrap_or_default());
-            next = self.committed.try_recv().ok();
         }
-        line.acknowledge(acks.into_iter()).await
+        acks
     }
 
     fn noticed(&mut self, notice: Notice) {
@@ -228,7 +259,12 @@ impl Transport {
         let Some(name) = found.map(|(name, _)| name.clone()) else { return };
         match why {
             Some(why) => self.end_session(&name, &why),
-            None => drop(self.sessions.remove(&name)),
+            // Its last replies may still be on their way.
+            None => {
+                if let Some(session) = self.sessions.remove(&name) {
+                    session.leave_in_peace();
+                }
+            }
         }
     }
 
@@ -372,9 +408,13 @@ impl Transport {
                 return None;
             }
             Verdict::Answered { reply } => {
-                if let (Some(reply), Some(session)) = (reply, self.sessions.get_mut(queue.name())) {
-                    session.is_here();
-                    session.answer_again(0, correlation.as_deref(), reply);
+                match (reply, self.sessions.get_mut(queue.name())) {
+                    (Some(reply), Some(session)) => {
+                        session.is_here();
+                        session.answer_again(correlation.as_deref(), reply);
+                    }
+                    (Some(reply), None) => self.answer_without_session(queue, correlation, reply),
+                    (None, _) => {}
                 }
                 return ack;
             }
@@ -383,7 +423,9 @@ impl Transport {
                 return ack;
             }
         };
-        let request = self.bounded(Request { number, correlation, body: frame.body, fault: None });
+        self.news_has_come |= frame.get("redelivered") != Some("true");
+        let fault = (!self.news_has_come).then_some(Fault::PerhapsDone);
+        let request = self.bounded(Request { number, correlation, body: frame.body, fault });
         let full = self.sessions.len() >= self.settings.clients && !self.sessions.contains_key(queue.name());
         if full {
             let fault = Some(Fault::TooManyClients { limit: self.settings.clients });
@@ -404,6 +446,15 @@ impl Transport {
         }
         self.unacknowledged.entry(number).or_default().extend(ack);
         None
+    }
+
+    /// Sends a reply once more to somebody whose session has ended since.
+    fn answer_without_session(&mut self, queue: ReplyQueue, correlation: Option<String>, reply: Arc<str>) {
+        let Some(pusher) = self.pusher.borrow().clone() else { return };
+        self.writing.spawn(async move {
+            // Whoever is gone by now needs no answer.
+            let _ = pusher.push(vec![answer_again(&queue, correlation.as_deref(), reply)]).await;
+        });
     }
 
     /// Cuts a message that is too large, so that it is refused and not read.
@@ -432,9 +483,10 @@ impl Transport {
             account: self.accounts.get(queue.owner()).cloned(),
             reply_to: queue.destination().as_ref().to_owned(),
         };
-        let (link, outgoing) = self.clients.announce(origin).await.ok()?;
+        let ends = self.clients.announce(origin).await.ok()?;
         self.last_session += 1;
-        Some(Session::start(self.last_session, queue.clone(), link, outgoing, self.shared.clone()))
+        let shared = self.shared.clone();
+        Some(Session::start(self.last_session, queue.clone(), ends, shared, &mut self.writing))
     }
 
     /// Has a message refused, on its session if there is one, else on one that ends with the answer.
@@ -454,6 +506,7 @@ impl Transport {
             self.sessions.values_mut().filter(|session| session.away.is_some()).for_each(Session::is_here);
         }
         self.drop_those_away_too_long();
+        while self.writing.try_join_next().is_some() {}
         if line.mode == Mode::Careful && line.since.elapsed() > CAREFUL_FOR {
             return Err(LineError::CarefulNoMore);
         }
@@ -473,22 +526,22 @@ impl Transport {
     /// Sends what is still on its way, and says goodbye.
     async fn take_leave(&mut self, line: Line) {
         let until = Instant::now() + FAREWELL;
-        while self.sessions.values().any(|session| session.away.is_none()) {
+        // Nothing can be sent to those who are away.
+        self.sessions.retain(|_, session| session.away.is_none());
+        while !self.writing.is_empty() {
             tokio::select! {
-                Some(number) = self.committed.recv() => {
-                    if self.acknowledge(&line, number).await.is_err() {
+                _ = self.committed.news() => {
+                    if self.acknowledge(&line).await.is_err() {
                         return;
                     }
                 }
                 Some(notice) = self.notices.recv() => self.noticed(notice),
+                Some(_) = self.writing.join_next() => {}
                 () = sleep_until(until) => break,
             }
         }
-        if let Ok(number) = self.committed.try_recv()
-            && self.acknowledge(&line, number).await.is_err()
-        {
-            return;
+        if self.acknowledge(&line).await.is_ok() {
+            line.close().await;
         }
-        line.close().await;
     }
 }

@@ -2,7 +2,10 @@
 //! temporary queue.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -10,7 +13,7 @@ use bytes::Bytes;
 use stomp_rs::protocol::ClientCommand;
 use tokio::{
     sync::{mpsc, watch},
-    task::AbortHandle,
+    task::{AbortHandle, JoinSet},
     time::Instant,
 };
 
@@ -21,7 +24,7 @@ use super::{
     repeats::{Repeats, tag, untag},
 };
 use crate::{
-    transport::{ClientLink, Committed, Fault, Outgoing, OutgoingMessages},
+    transport::{ClientLink, Committed, CommittedMessages, Fault, Outgoing, OutgoingMessages},
     wire::stomp::Frame,
 };
 
@@ -54,8 +57,8 @@ pub(super) enum Notice {
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) repeats: Arc<Mutex<Repeats>>,
-    /// Told the number of each request that is committed.
-    pub(super) committed: mpsc::UnboundedSender<u64>,
+    /// The numbers of the requests that are committed.
+    pub(super) committed: CommittedMessages,
     pub(super) notices: mpsc::UnboundedSender<Notice>,
     /// The connection to push over, while there is one.
     pub(super) pusher: watch::Receiver<Option<Pusher>>,
@@ -65,6 +68,11 @@ pub(super) struct Shared {
 pub(super) struct Session {
     pub(super) number: u64,
     requests: mpsc::Sender<Request>,
+    /// The same link that the task has which brings requests.
+    link: Arc<ClientLink>,
+    /// How many requests that task has not handed over.
+    waiting: Arc<AtomicUsize>,
+    committed: CommittedMessages,
     again: mpsc::Sender<Outgoing>,
     present: watch::Sender<bool>,
     /// Since when its queue has been away, and for how long that may be.
@@ -82,22 +90,30 @@ pub(super) struct Away {
 }
 
 impl Session {
-    /// Starts the two tasks of a client.
+    /// Starts the two tasks of a client; the one that writes goes to the others of its kind.
     pub(super) fn start(
         number: u64,
         queue: ReplyQueue,
-        link: ClientLink,
-        outgoing: OutgoingMessages,
+        (link, outgoing): (ClientLink, OutgoingMessages),
         shared: Shared,
+        writing: &mut JoinSet<()>,
     ) -> Self {
         // As many requests as the broker sends without an acknowledgement always find room.
-        let (requests, waiting) = mpsc::channel(2 * PREFETCH);
+        let (requests, requested) = mpsc::channel(2 * PREFETCH);
         let (again, repeated) = mpsc::channel(2 * PREFETCH);
         let (present, presence) = watch::channel(true);
-        tokio::spawn(bring_requests(link, waiting, shared.committed.clone()));
+        let (link, not_handed_over) = (Arc::new(link), Arc::<AtomicUsize>::default());
+        let committed = shared.committed.clone();
+        tokio::spawn(bring_requests(
+            Arc::clone(&link),
+            requested,
+            committed.clone(),
+            Arc::clone(&not_handed_over),
+        ));
         let forwarder = Forwarder { number, queue: queue.clone(), outgoing, repeated, presence, shared };
-        let forwarder = Some(tokio::spawn(forwarder.run()).abort_handle());
-        Self { number, queue, requests, again, present, away: None, forwarder }
+        let forwarder = Some(writing.spawn(forwarder.run()));
+        let waiting = not_handed_over;
+        Self { number, queue, requests, link, waiting, committed, again, present, away: None, forwarder }
     }
 
     /// Where its messages go.
@@ -109,12 +125,28 @@ impl Session {
     /// cannot cause.
     #[must_use]
     pub(super) fn bring(&self, request: Request) -> bool {
-        self.requests.try_send(request).is_ok()
+        // What came first is handed over first.
+        let is_next = request.fault.is_none() && self.waiting.load(Ordering::Acquire) == 0;
+        if is_next
+            && self.link.hand_over_now(
+                || Some(tag(request.number, request.correlation.as_deref())),
+                &request.body,
+                || Some(Committed::new(self.committed.clone(), request.number)),
+            )
+        {
+            return true;
+        }
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let brought = self.requests.try_send(request).is_ok();
+        if !brought {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+        brought
     }
 
     /// Sends a reply once more.
-    pub(super) fn answer_again(&self, number: u64, correlation: Option<&str>, reply: Arc<str>) {
-        let reply = Outgoing::new(Some(tag(number, correlation)), reply);
+    pub(super) fn answer_again(&self, correlation: Option<&str>, reply: Arc<str>) {
+        let reply = repeated(correlation, reply);
         if self.again.try_send(reply).is_err() {
             tracing::debug!("too many repeated requests of one client: a repeated answer is left out");
         }
@@ -145,17 +177,20 @@ impl Drop for Session {
     }
 }
 
+/// Brings what is large, or comes faster than the server takes it.
 async fn bring_requests(
-    link: ClientLink,
-    mut waiting: mpsc::Receiver<Request>,
-    committed: mpsc::UnboundedSender<u64>,
+    link: Arc<ClientLink>,
+    mut requested: mpsc::Receiver<Request>,
+    committed: CommittedMessages,
+    waiting: Arc<AtomicUsize>,
 ) {
-    while let Some(Request { number, correlation, body, fault }) = waiting.recv().await {
+    while let Some(Request { number, correlation, body, fault }) = requested.recv().await {
         let tag = Some(tag(number, correlation.as_deref()));
         let committed = Some(Committed::new(committed.clone(), number));
         if link.hand_over(tag, body, fault, committed).await.is_err() {
             return;
         }
+        waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -181,8 +216,13 @@ impl Forwarder {
                     None => break Notice::Ended { session },
                 },
             };
-            let burst = self.burst(first);
-            match self.send(&burst).await {
+            let (burst, farewell) = self.burst(first);
+            let taken = self.send(&burst).await;
+            if farewell {
+                // What was on its way when the session ended is still answered, until the link is gone.
+                let _ = self.shared.notices.send(Notice::Ended { session });
+            }
+            match taken {
                 Taken::Yes => {}
                 Taken::No { why } => break Notice::Refused { session, why },
                 // The transport ends.
@@ -193,28 +233,33 @@ impl Forwarder {
         let _ = self.shared.notices.send(end);
     }
 
-    /// Takes what waits, up to a bound, and remembers the replies.
-    fn burst(&mut self, first: Outgoing) -> Vec<Outgoing> {
-        let mut bytes = first.body.len();
-        let mut burst = vec![first];
-        while burst.len() < BURST_MESSAGES && bytes < BURST_BYTES {
-            let Some(next) = self.outgoing.try_recv() else { break };
-            bytes += next.body.len();
-            burst.push(next);
+    /// Takes what waits, up to a bound, and remembers the replies. Tells also whether the server has closed
+    /// the session.
+    fn burst(&mut self, first: Outgoing) -> (Vec<Outgoing>, bool) {
+        let mut bytes = 0;
+        let mut burst = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next.take_if(|message| !message.is_farewell()) {
+            bytes += message.body.len();
+            burst.push(message);
+            if burst.len() < BURST_MESSAGES && bytes < BURST_BYTES {
+                next = self.outgoing.try_recv();
+            }
         }
+        let farewell = next.is_some();
         let mut repeats = self.shared.repeats.lock().unwrap_or_else(PoisonError::into_inner);
         for message in &burst {
             if let Some((Some(number), _)) = message.correlation.as_deref().map(untag) {
                 repeats.replied(number, &message.body);
             }
         }
-        burst
+        (burst, farewell)
     }
 
     /// Sends until the broker has it. After a lost connection everything is sent again: the client may see
     /// a message twice, but misses none.
     async fn send(&mut self, burst: &[Outgoing]) -> Taken {
-        loop {
+        while !burst.is_empty() {
             if self.presence.wait_for(|here| *here).await.is_err() {
                 return Taken::LineLost;
             }
@@ -236,7 +281,18 @@ impl Forwarder {
                 taken => return taken,
             }
         }
+        Taken::Yes
     }
+}
+
+/// A reply that was given before, to a request that is remembered under another number.
+fn repeated(correlation: Option<&str>, reply: Arc<str>) -> Outgoing {
+    Outgoing::new(Some(tag(0, correlation)), reply)
+}
+
+/// The same as the broker gets it.
+pub(super) fn answer_again(queue: &ReplyQueue, correlation: Option<&str>, reply: Arc<str>) -> Frame {
+    frame(queue.destination(), &repeated(correlation, reply))
 }
 
 /// A message as the broker gets it. Without a content-length, so that a JMS client sees text.

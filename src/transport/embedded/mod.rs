@@ -30,7 +30,6 @@ mod topic;
 mod writer;
 
 use std::{
-    io,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -44,6 +43,7 @@ use tokio::{
 };
 
 use self::{connection::House, handshake::BEFORE_LOGIN, incoming::Incoming, refusal::Refusal};
+use super::{BindError, loopback};
 use crate::{transport::Clients, wire::stomp::Limits};
 
 /// Decides who may connect. It is asked once for each connection, in the connection's task, so it must not
@@ -82,35 +82,6 @@ impl Default for EndpointLimits {
     }
 }
 
-/// Why the endpoint could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// The address can be reached from other machines.
-    #[error("{address} is not a loopback address; the embedded endpoint listens on 127.0.0.1 or ::1 only")]
-    NotLoopback {
-        /// The address that was asked for.
-        address: SocketAddr,
-    },
-    /// Somebody else listens there.
-    #[error(
-        "port {} of {} is in use; is another beamq or a broker running? Choose another port, or 0 for a free one",
-        address.port(), address.ip()
-    )]
-    PortInUse {
-        /// The address that was asked for.
-        address: SocketAddr,
-    },
-    /// The system refused for another reason.
-    #[error("the system does not let beamq listen on {address}")]
-    Refused {
-        /// The address that was asked for.
-        address: SocketAddr,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-}
-
 /// The endpoint, listening but not yet accepting.
 #[derive(Debug)]
 pub struct EmbeddedEndpoint {
@@ -124,17 +95,8 @@ pub struct EmbeddedEndpoint {
 ///
 /// [`BindError`] when the address is not loopback, in use or refused by the system.
 pub async fn bind(address: SocketAddr) -> Result<EmbeddedEndpoint, BindError> {
-    if !address.ip().is_loopback() {
-        return Err(BindError::NotLoopback { address });
-    }
-    let bound = TcpListener::bind(address).await.and_then(|listener| {
-        let address = listener.local_addr()?;
-        Ok(EmbeddedEndpoint { listener, address })
-    });
-    bound.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => BindError::PortInUse { address },
-        _ => BindError::Refused { address, source },
-    })
+    let (listener, address) = loopback::listen(address).await?;
+    Ok(EmbeddedEndpoint { listener, address })
 }
 
 /// How long connections have, when the endpoint stops, to write what is already on its way.

@@ -127,6 +127,7 @@ async fn serve_requests(
                 seen.send_modify(|sessions| sessions.announced.push(origin.clone()));
                 known.insert(session, Known { origin, outbox: Some(outbox), may_read_events });
             }
+            Delivery::Look(_) => {}
             Delivery::Gone { session } => {
                 let gone = known.remove(&session).expect("a session goes once");
                 seen.send_modify(|sessions| sessions.gone.push(gone.origin));
