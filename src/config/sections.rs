@@ -245,7 +245,7 @@ pub struct TransportsConfig {
     pub embedded: Switch<EmbeddedConfig>,
     /// An ActiveMQ broker on this machine, or `off`. Default: `off`.
     pub activemq: Switch<ActivemqConfig>,
-    /// HTTP with the console, or `off`. Default: `off`. Example: `{address: "127.0.0.1:8910"}`.
+    /// HTTP for monitoring, or `off`. Default: `off`. Example: `{address: "127.0.0.1:8910"}`.
     pub http: Switch<HttpConfig>,
 }
 
@@ -291,7 +291,7 @@ impl ActivemqConfig {
     }
 }
 
-/// HTTP with the console.
+/// HTTP for monitoring: health and metrics.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {

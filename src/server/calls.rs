@@ -310,6 +310,13 @@ impl Dispatcher {
         });
     }
 
+    /// Notes why a session was ended that did not end by itself.
+    pub(super) fn audit_end(&mut self, session: SessionId, why: &str) {
+        if self.clients.get(session).is_some_and(|client| !client.leaving) {
+            self.audit(session, "session", "closed", None, Some(json!({"why": why})));
+        }
+    }
+
     fn result_of(&self, answer: Answer) -> Result<Value, RpcError> {
         let now = Self::now();
         let value = match answer {

@@ -378,7 +378,7 @@ impl Dispatcher {
     }
 
     pub(super) fn delivered(&mut self, delivery: Delivery) {
-        if let Delivery::Message { session, .. } | Delivery::Gone { session } = &delivery
+        if let Delivery::Message { session, .. } | Delivery::Gone { session, .. } = &delivery
             && let Some(held_back) =
                 self.clients.get_mut(*session).and_then(|client| client.held_back.as_mut())
         {
@@ -399,7 +399,10 @@ impl Dispatcher {
                 self.pending.after.extend(committed.map(After::Committed));
             }
             Delivery::Look(look) => self.show(look, None),
-            Delivery::Gone { session } => {
+            Delivery::Gone { session, why } => {
+                if let Some(why) = why {
+                    self.audit_end(session, &why);
+                }
                 self.turn(Input::Session(session, SessionEvent::DestinationGone));
                 self.clients.remove(session);
             }

@@ -74,6 +74,7 @@ impl Dispatcher {
             Inside::TooSlow(session) => {
                 self.metrics.client_was_too_slow();
                 let why = "the client reads too slowly".to_owned();
+                self.audit_end(session, &why);
                 self.turn(Input::Session(session, SessionEvent::CloseAsked { why }));
             }
             Inside::LinkClosed(session) => {

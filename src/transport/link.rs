@@ -1,7 +1,7 @@
 //! The seam between transports and the server: one [`ClientLink`] per reply destination.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
@@ -43,8 +43,8 @@ pub(crate) enum Delivery {
         /// To be told once everything that follows from the message is committed.
         committed: Option<Committed>,
     },
-    /// The reply destination is gone.
-    Gone { session: SessionId },
+    /// The reply destination is gone; for what reason, if it was the transport that gave it up.
+    Gone { session: SessionId, why: Option<String> },
     /// Somebody who watches over the server wants to know how it is.
     Look(LookInside),
 }
@@ -209,6 +209,7 @@ pub struct ClientLink {
     to_server: mpsc::Sender<Delivery>,
     room: Arc<Semaphore>,
     may_read_events: Arc<AtomicBool>,
+    given_up: OnceLock<String>,
 }
 
 impl ClientLink {
@@ -275,6 +276,12 @@ impl ClientLink {
         true
     }
 
+    /// Notes why the client is given up, for the audit, before the link is dropped. The first reason counts.
+    pub fn give_up(&self, why: &str) {
+        // Another reason after the first tells nothing new.
+        let _ = self.given_up.set(why.to_owned());
+    }
+
     /// Whether this client has logged in with a role that may read events.
     #[must_use]
     pub fn may_read_events(&self) -> bool {
@@ -284,7 +291,7 @@ impl ClientLink {
 
 impl Drop for ClientLink {
     fn drop(&mut self) {
-        let gone = Delivery::Gone { session: self.session };
+        let gone = Delivery::Gone { session: self.session, why: self.given_up.take() };
         if let Err(mpsc::error::TrySendError::Full(gone)) = self.to_server.try_send(gone) {
             // The server is busy: the news waits in a task of its own instead of being lost.
             let to_server = self.to_server.clone();
@@ -353,7 +360,7 @@ impl Clients {
         };
         self.to_server.send(announce).await.map_err(|_| LinkClosed)?;
         let (to_server, room) = (self.to_server.clone(), Arc::clone(&self.room));
-        let link = ClientLink { session, to_server, room, may_read_events };
+        let link = ClientLink { session, to_server, room, may_read_events, given_up: OnceLock::new() };
         Ok((link, OutgoingMessages { receiver, backlog }))
     }
 

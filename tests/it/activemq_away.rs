@@ -192,6 +192,10 @@ async fn a_silent_client_is_closed(mut broker: Broker) {
     assert!(slowest < Duration::from_secs(6), "the silent client held up another by {slowest:?}");
     state_is(&watcher, "connected").await;
     eventually("the log says why", || server.home.log().contains("a client is gone")).await;
+    let audit = watcher.call("audit.list", json!({"limit": 50})).await;
+    let end = audit["entries"].as_array().unwrap().iter().find(|entry| entry["outcome"] == "closed");
+    let end = end.unwrap_or_else(|| panic!("the audit does not say why: {audit:#}"));
+    assert!(end["after"]["why"].is_string() && text(&end["client"]).contains("ID:"), "{end:#}");
 }
 
 #[tokio::test]

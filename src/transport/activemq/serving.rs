@@ -271,6 +271,7 @@ impl Transport {
     fn end_session(&mut self, name: &str, why: &str) {
         if let Some(session) = self.sessions.remove(name) {
             tracing::info!(session = session.number, queue = name, why, "a client is gone");
+            session.give_up(why);
         }
     }
 

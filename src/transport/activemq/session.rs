@@ -163,6 +163,11 @@ impl Session {
         self.present.send_replace(false);
     }
 
+    /// Has the reason noted why its messages cannot be sent.
+    pub(super) fn give_up(&self, why: &str) {
+        self.link.give_up(why);
+    }
+
     /// Lets what is on its way reach the client, although the session is over.
     pub(super) fn leave_in_peace(mut self) {
         self.forwarder = None;

@@ -128,7 +128,7 @@ async fn serve_requests(
                 known.insert(session, Known { origin, outbox: Some(outbox), may_read_events });
             }
             Delivery::Look(_) => {}
-            Delivery::Gone { session } => {
+            Delivery::Gone { session, .. } => {
                 let gone = known.remove(&session).expect("a session goes once");
                 seen.send_modify(|sessions| sessions.gone.push(gone.origin));
             }
