@@ -61,7 +61,7 @@ impl Dispatcher {
             // Numbers are shown as they are; without trouble they come with the commit.
             (Delivery::Look(look), Some(error)) => self.show(look, Some(&error.message)),
             (look @ Delivery::Look(_), None) => self.meanwhile.delayed.push(look),
-            (later @ (Delivery::Message { session, .. } | Delivery::Gone { session }), _) => {
+            (later @ (Delivery::Message { session, .. } | Delivery::Gone { session, .. }), _) => {
                 self.meanwhile.heard.insert(session);
                 self.meanwhile.delayed.push(later);
             }
