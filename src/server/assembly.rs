@@ -15,8 +15,7 @@ use tokio::{
 
 use super::{
     ServeError, ServeOptions, Settings, broker, catalogue::Loaded, dispatcher::Dispatcher, log,
-    metrics::Metrics,
-    nicos::NicosAccess,
+    metrics::Metrics, nicos::NicosAccess,
 };
 use crate::{
     config::{AfterEnd, AtShutdown, CommandErrors, Config, EngineKind},

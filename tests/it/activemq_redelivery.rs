@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use beamq::wire::stomp::{Command, Limits, Received, StompCodec};
 use futures_util::{SinkExt, StreamExt};
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -18,7 +17,6 @@ use crate::{
     access::hash,
     broker::{Broker, call, request, state_is},
     harness::{DEADLINE, Home, QUICK, text},
-    java::{Classes, Talking},
 };
 
 /// A way to the broker on which acknowledgements get lost: there is no other way to end a server for sure
@@ -135,33 +133,6 @@ async fn activemq_r31_a_server_killed_before_it_could_acknowledge_does_nothing_t
         raw.call("next", "job.submit", json!({"job": {"name": "next", "script": "pass", "held": true}}));
     let next = text(&reply.await["result"]["id"]);
     assert_eq!(jobs(&watcher.queue().await), [id, next]);
-}
-
-#[tokio::test]
-async fn activemq_r31_a_persistent_request_survives_the_broker_and_is_carried_out_once() {
-    let mut broker = Broker::configured(&[]);
-    broker.launch().await;
-    let server = broker.server("").await;
-    let sources = ["examples/java/BeamqClient.java", "tests/peers/activemq/Survivor.java"];
-    let classes = Classes::compile(server.home.path(), &sources).await;
-    let address = format!("failover:(tcp://127.0.0.1:{})?maxReconnectDelay=200", broker.openwire);
-    let mut client = Talking::spawn(classes.command("Survivor", &broker, &server, &address));
-    client.says("in").await;
-    for (number, signal) in [Signal::SIGTERM, Signal::SIGKILL].into_iter().enumerate() {
-        // The broker takes the request, hands it to a server that does not move, and dies.
-        server.signal(Signal::SIGSTOP);
-        client.tell("submit").await;
-        client.says("sending").await;
-        broker.has_stored("survivor", number + 1).await;
-        broker.end(signal).await;
-        broker.launch().await;
-        server.signal(Signal::SIGCONT);
-        client.says("submitted").await;
-    }
-    let queue = server.client().await.queue().await;
-    assert_eq!(queue["waiting"].as_array().unwrap().len(), 2, "{queue:#}");
-    client.tell("end").await;
-    client.says("done").await;
 }
 
 #[tokio::test]

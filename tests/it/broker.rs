@@ -103,18 +103,6 @@ impl Broker {
         timeout(DEADLINE, process.wait()).await.expect("the broker ends").unwrap();
     }
 
-    /// Waits until messages with this text are on the broker's disk.
-    pub async fn has_stored(&self, text: &str, times: usize) {
-        let file = self.folder.path().join("data/kahadb/db-1.log");
-        eventually("the broker has stored it", || {
-            let mut stored = fs::read(&file).unwrap_or_default();
-            // The file is made large at once and filled from its beginning.
-            stored.truncate(1 << 20);
-            stored.windows(text.len()).filter(|part| *part == text.as_bytes()).count() >= times
-        })
-        .await;
-    }
-
     pub fn password_file(&self, user: &str) -> PathBuf {
         self.folder.path().join("passwords").join(user)
     }
