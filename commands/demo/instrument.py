@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import Any, Dict, Iterator, Optional
 
-from .script import WaitSkipped, give_way
+from .script import WaitSkipped, give_way, in_dry_run
 from .simulation import Simulation, answer
 
 # How often a wait looks, in seconds of real time.
@@ -159,8 +159,13 @@ _chosen: Optional[Instrument] = None
 
 def instrument() -> Instrument:
     """The instrument that commands drive: the one chosen with `use`, else the one of the server's data
-    directory, which is started if need be."""
+    directory, which is started if need be. In a dry run it is the simulated one, also for scripts that go
+    around the catalogue."""
     global _chosen
+    if _chosen is None and in_dry_run():
+        from .virtual import the_instrument
+
+        return the_instrument()
     if _chosen is None:
         from .connection import RemoteInstrument
 

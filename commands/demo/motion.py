@@ -55,7 +55,8 @@ class Axis:
         if not self.minimum <= target <= self.maximum:
             raise OutOfRange(
                 "%s cannot go to %g %s: its limits are %g to %g %s"
-                % (self.name, target, self.unit, self.minimum, self.maximum, self.unit)
+                % (self.name, target, self.unit, self.minimum, self.maximum, self.unit),
+                self.name,
             )
 
     def move(self, target: float, rate: Optional[float] = None) -> None:

@@ -26,3 +26,8 @@ def give_way(text: str) -> None:
 def in_job() -> bool:
     """Whether a script server runs the script."""
     return beamq is not None and beamq.job is not None
+
+
+def in_dry_run() -> bool:
+    """Whether the script is only being judged."""
+    return beamq is not None and beamq.in_dry_run

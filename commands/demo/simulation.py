@@ -31,6 +31,9 @@ DEVICE_CHANGE = 5.0
 # How the trough's pressure follows its area, in mN/m and cm².
 LARGEST_PRESSURE, SMALLEST_AREA, LARGEST_AREA = 70.0, 50.0, 900.0
 SAVED_FORMAT = 1
+# Units as people write them, where the axes have plain letters.
+UNITS = {"us": "µs", "degC": "°C", "cm2": "cm²"}
+COUNTERS = {"uamps": "µA·h", "frames": "frames", "raw_frames": "frames", "mevents": "Mevents"}
 # More alerts than anybody reads.
 MOST_ALERTS = 100
 
@@ -135,6 +138,20 @@ class Simulation:
         for source, volume in self.pump.volumes.items():
             values[source if source == "syringe" else "buffer_" + source.lower()] = volume
         return values
+
+    def readings(self) -> Dict[str, Dict[str, Any]]:
+        """What there is to watch, with units: devices and where they are, counters and what they have
+        counted, consumables and what is left of them."""
+        found: Dict[str, Dict[str, Any]] = {}
+        for name, axis in self.axes.items():
+            found[name] = {"kind": "device", "value": axis.value, "unit": UNITS.get(axis.unit, axis.unit)}
+        run = self.acquisition
+        for name, unit in COUNTERS.items():
+            found[name] = {"kind": "counter", "value": getattr(run, name), "unit": unit}
+        for source, volume in self.pump.volumes.items():
+            name = source if source == "syringe" else "buffer %s" % source
+            found[name] = {"kind": "consumable", "value": volume, "unit": "mL"}
+        return found
 
     def status(self) -> Dict[str, Any]:
         """Everything, for people and for a copy: what `restore` takes."""

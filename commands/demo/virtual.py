@@ -7,7 +7,10 @@ its effects. Nothing leaves the process.
     virtual.restore(status)     # begin where another instrument is
     virtual.waitfor_uamps(30)   # …
     virtual.state()             # numbers by name, as estimates use them
+    virtual.readings()          # what there is to watch, with units
     virtual.status()            # everything, for the next `restore`
+
+A dry run knows these four functions by their names; any instrument's hooks can have them.
 """
 
 from __future__ import annotations
@@ -37,6 +40,11 @@ def restore(status: Dict[str, Any]) -> None:
 def state() -> Dict[str, float]:
     """The numbers that describe the instrument now."""
     return the_instrument().state()
+
+
+def readings() -> Dict[str, Dict[str, Any]]:
+    """Devices, counters and consumables by name."""
+    return the_instrument().follow().readings()
 
 
 def status() -> Dict[str, Any]:

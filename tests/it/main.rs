@@ -27,6 +27,7 @@ mod conversations;
 mod crash;
 mod crowd;
 mod documents;
+mod dry_run;
 mod engine_python;
 mod harness;
 mod http;

@@ -7,21 +7,42 @@
 //! This room knows no queue, no client and no journal. What comes from the child process is taken as a
 //! claim of the script itself: it is bounded in size and can make nothing but the report wrong.
 
+mod account;
+mod child;
+mod confinement;
+mod endings;
+mod interpreter;
+mod library;
+mod message;
+mod scratch;
 mod settings;
 mod wish;
 
-use crate::protocol::view::{DryRunReport, Finding, Seconds, Severity, Totals};
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::{sync::Semaphore, task};
+
+use self::{account::Account, interpreter::Known, scratch::Scratch};
+use crate::{
+    catalogue::{Diagnostic, Source, python},
+    dryrun::{SCRIPT_LIMIT, diagnose_script},
+    protocol::view::DryRunReport,
+};
+pub use account::CODES;
+pub use confinement::{Confined, become_confined};
 pub use settings::{Budget, DEFAULT_HARDWARE, SimulationSettings};
 pub use wish::{DurationSource, ExpectedDuration, InstrumentState, JobFacts, NoHistory, SimulationWish};
 
-/// Runs scripts on virtual time. Cheap to share: the number of simulations at a time is bounded inside.
+/// Runs scripts on virtual time. The number of simulations at a time is bounded inside.
 #[derive(Debug)]
 pub struct Simulator {
     settings: SimulationSettings,
+    known: Known,
+    places: Semaphore,
 }
 
 /// What a simulation showed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Simulated {
     /// What is told to people and clients.
     pub report: DryRunReport,
@@ -29,6 +50,8 @@ pub struct Simulated {
     pub end: InstrumentState,
     /// When the script is where, in the order of time: what a live remaining time follows.
     pub passages: Vec<Passage>,
+    /// The findings of the report in the same order, with their places in the script.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// A stretch of virtual time that a script spends at a line. Stretches of no length are left out, so lines
@@ -51,35 +74,65 @@ impl Simulator {
     /// A simulator with these settings.
     #[must_use]
     pub fn new(settings: SimulationSettings) -> Self {
-        Self { settings }
+        let work_dir = std::path::absolute(&settings.work_dir).unwrap_or_else(|_| settings.work_dir.clone());
+        let places = Semaphore::new(settings.at_once.max(1));
+        Self { settings: SimulationSettings { work_dir, ..settings }, known: Known::default(), places }
     }
 
     /// Runs a script on virtual time. It takes at most the real time of the wish's budget, and a little
     /// for starting and tidying up; a future that is dropped ends the child.
     pub async fn simulate(&self, wish: SimulationWish) -> Simulated {
-        let finding = Finding {
-            severity: Severity::Note,
-            code: "not_simulated".into(),
-            file: None,
-            line: None,
-            column: None,
-            command: None,
-            parameter: None,
-            message: format!("{} has not run it", self.settings.interpreter.display()),
-            hint: None,
+        let _place = self.places.acquire().await.ok();
+        let text = Arc::clone(&wish.source);
+        let catalogue = Arc::clone(&wish.catalogue);
+        let file = child::file_name(&wish.name);
+        let name = file.clone();
+        let reading = task::spawn_blocking(move || diagnose_script(&name, &text, &catalogue));
+        let source = Arc::new(Source::new(file, wish.source.trim_start_matches('\u{feff}')));
+        let mut account = Account::new(source, &*wish.history);
+        let running = async {
+            if wish.source.len() > SCRIPT_LIMIT {
+                return;
+            }
+            let ending = self.run(&wish, &mut account).await;
+            endings::explain(ending, &wish, &mut account);
         };
-        let report = DryRunReport {
-            ok: true,
-            findings: vec![finding],
-            timeline: Vec::new(),
-            totals: Totals {
-                seconds: Seconds { low: None, expected: None, high: None, at_least: true },
-                counters: std::collections::BTreeMap::new(),
-            },
-            devices: Vec::new(),
-            unreached_lines: Vec::new(),
-            truncated: None,
+        let (found, ()) = tokio::join!(reading, running);
+        account.close(found.unwrap_or_default(), wish.start)
+    }
+
+    async fn run(&self, wish: &SimulationWish, account: &mut Account<'_>) -> child::Ending {
+        let settings = &self.settings;
+        let interpreter = match self.known.interpreter(&settings.interpreter).await {
+            Ok(interpreter) => interpreter,
+            Err(reason) => return child::Ending::NotStarted(reason),
         };
-        Simulated { report, end: wish.start, passages: Vec::new() }
+        let prepared = self.prepare(wish).await;
+        let (scratch, catalogue_file) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let folder = settings.work_dir.display();
+                return child::Ending::NotStarted(format!("the folder {folder} cannot be written: {error}"));
+            }
+        };
+        let ending = child::run(settings, &interpreter, scratch.path(), &catalogue_file, wish, account).await;
+        // Removing what a script has left can take a while, and nobody waits for it.
+        task::spawn_blocking(move || drop(scratch));
+        ending
+    }
+
+    /// Writes what the child needs. Returns its scratch folder and the catalogue for Python.
+    async fn prepare(&self, wish: &SimulationWish) -> std::io::Result<(Scratch, PathBuf)> {
+        let work_dir = self.settings.work_dir.clone();
+        let (catalogue, folders) = (Arc::clone(&wish.catalogue), Arc::clone(&wish.folders));
+        let preparing = task::spawn_blocking(move || {
+            std::fs::create_dir_all(&work_dir)?;
+            library::install(&work_dir)?;
+            let scratch = Scratch::new(&work_dir)?;
+            let file = scratch.path().join("catalogue.json");
+            std::fs::write(&file, python::worker_file(&catalogue, &folders))?;
+            Ok((scratch, file))
+        });
+        preparing.await.map_err(std::io::Error::other)?
     }
 }

@@ -48,7 +48,7 @@ impl SimulationSettings {
             path: Vec::new(),
             work_dir: work_dir.into(),
             hardware: DEFAULT_HARDWARE.iter().map(|name| (*name).to_owned()).collect(),
-            launcher: std::env::current_exe().ok(),
+            launcher: this_program(),
             at_once: 2,
         }
     }
@@ -76,4 +76,9 @@ impl Default for Budget {
             memory: 2 << 30,
         }
     }
+}
+
+/// This program, also when its file was replaced since it was started.
+fn this_program() -> Option<PathBuf> {
+    if cfg!(target_os = "linux") { Some("/proc/self/exe".into()) } else { std::env::current_exe().ok() }
 }

@@ -86,7 +86,7 @@ pub trait DurationSource: Send + Sync {
     ) -> Option<ExpectedDuration>;
 }
 
-impl fmt::Debug for dyn DurationSource {
+impl fmt::Debug for dyn DurationSource + '_ {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DurationSource")
     }

@@ -1,0 +1,296 @@
+//! The process in which a script is simulated: started, talked to, and ended in any case.
+
+use std::{
+    collections::VecDeque,
+    io,
+    os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Map, Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::UnixStream,
+    process::{Child, ChildStderr, Command},
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{
+    Budget, SimulationSettings, SimulationWish,
+    account::Account,
+    confinement, endings,
+    interpreter::Interpreter,
+    message::{FromChild, LONGEST_CONVERSATION, LONGEST_LINE},
+};
+
+/// How long an interpreter may take to start on a busy machine.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How much later than its own watch the child is ended from outside.
+const GRACE: Duration = Duration::from_secs(4);
+/// So much of what it wrote last is kept.
+const LAST_WORDS: usize = 64 << 10;
+
+/// How a child ended.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// It said everything.
+    Told,
+    /// It cannot simulate, and says why.
+    Refused(String),
+    /// It did not end in time.
+    TooSlow(String),
+    /// It ended without a word, or talked nonsense.
+    Early { status: Option<ExitStatus>, last_words: String },
+    /// It was not to be had.
+    NotStarted(String),
+}
+
+/// Runs a wish in a child, and takes down what it says.
+pub(super) async fn run(
+    settings: &SimulationSettings,
+    interpreter: &Interpreter,
+    scratch: &Path,
+    catalogue_file: &Path,
+    wish: &SimulationWish,
+    account: &mut Account<'_>,
+) -> Ending {
+    let file = file_name(&wish.name);
+    let first = first_message(settings, scratch, catalogue_file, wish, &file);
+    let started = start(settings, interpreter, scratch, &wish.budget, wish);
+    let (mut child, control) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            let program = interpreter.executable.display();
+            return Ending::NotStarted(format!("the interpreter {program} cannot be started: {error}"));
+        }
+    };
+    let words = child.stderr.take().map(|stderr| tokio::spawn(last_words(stderr)));
+    let mut talk = Conversation { control: BufReader::new(control), heard: 0, started: false };
+    let said = talk.hold(&first, wish, account).await;
+    // Whatever it still does is of no interest.
+    let _gone = child.start_kill();
+    let status = child.wait().await.ok();
+    let last_words = match words {
+        Some(words) => words.await.unwrap_or_default(),
+        None => String::new(),
+    };
+    match said {
+        Said::Everything => Ending::Told,
+        Said::Refusal(reason) => Ending::Refused(reason),
+        Said::TooLittleInTime => Ending::TooSlow(last_words),
+        // A status of our own kill says nothing.
+        Said::NothingMore => Ending::Early { status, last_words },
+    }
+}
+
+/// The script's file name in tracebacks.
+pub(super) fn file_name(name: &str) -> String {
+    let clean: String =
+        name.chars().map(|c| if c.is_control() || "/\\<>".contains(c) { '_' } else { c }).collect();
+    let clean = if clean.trim().is_empty() { "script" } else { clean.trim() };
+    if clean.ends_with(".py") { clean.to_owned() } else { format!("{clean}.py") }
+}
+
+fn first_message(
+    settings: &SimulationSettings,
+    scratch: &Path,
+    catalogue_file: &Path,
+    wish: &SimulationWish,
+    file: &str,
+) -> String {
+    let begins_at = wish.begins_at.unwrap_or_else(jiff::Timestamp::now);
+    let message = json!({
+        "source": &*wish.source,
+        "file": file,
+        "begins_at": begins_at.as_microsecond() as f64 / 1e6,
+        "start": wish.start,
+        "catalogue": catalogue_file,
+        "hardware": settings.hardware,
+        "path": settings.path,
+        "scratch": scratch,
+        "steps": wish.budget.steps,
+        "virtual_s": wish.budget.virtual_time.as_secs_f64(),
+        "real_s": wish.budget.real.as_secs_f64(),
+        "job": {
+            "id": wish.job.id.as_deref().unwrap_or("dry-run"),
+            "name": wish.name,
+            "owner": wish.job.owner,
+            "tags": wish.job.tags,
+            "group": wish.job.group,
+        },
+    });
+    format!("{message}\n")
+}
+
+fn start(
+    settings: &SimulationSettings,
+    interpreter: &Interpreter,
+    scratch: &Path,
+    budget: &Budget,
+    wish: &SimulationWish,
+) -> io::Result<(Child, UnixStream)> {
+    let (control, theirs) = StdUnixStream::pair()?;
+    control.set_nonblocking(true)?;
+    let control = UnixStream::from_std(control)?;
+    let library = settings.work_dir.join("lib");
+    let mut command = match &settings.launcher {
+        Some(launcher) => {
+            let mut command = std::process::Command::new(launcher);
+            command.args(confinement::arguments(scratch, budget, &interpreter.executable));
+            command
+        }
+        None => std::process::Command::new(&interpreter.executable),
+    };
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command
+        .arg("-u")
+        .arg(library.join("dryrun.py"))
+        .env_clear()
+        .envs(&interpreter.environment)
+        .env("PYTHONUTF8", "1")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("MPLBACKEND", "Agg")
+        // Scripts of an instrument that write somewhere else by these write to scratch as well.
+        .env("TMPDIR", scratch.join("tmp"))
+        .env("HOME", scratch.join("work"))
+        // A library that prepares a thread for every processor would need the memory for it.
+        .env("OPENBLAS_NUM_THREADS", "1")
+        .env("OMP_NUM_THREADS", "1")
+        .env_remove("PYTHONIOENCODING")
+        .env_remove("PYTHONSAFEPATH")
+        .env_remove("PYTHONINSPECT")
+        .env_remove("PYTHONSTARTUP")
+        .env_remove("BEAMQ_CATALOGUE")
+        .current_dir(scratch)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    tracing::debug!(job = wish.name, "a simulation begins");
+    let child = Command::from(command).kill_on_drop(true).spawn()?;
+    Ok((child, control))
+}
+
+/// The end of what a process writes.
+async fn last_words(mut stderr: ChildStderr) -> String {
+    let mut kept: VecDeque<u8> = VecDeque::with_capacity(4096);
+    let mut buffer = vec![0; 8192];
+    while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
+        kept.extend(buffer.iter().take(count));
+        let surplus = kept.len().saturating_sub(LAST_WORDS);
+        kept.drain(..surplus);
+    }
+    String::from_utf8_lossy(kept.make_contiguous()).into_owned()
+}
+
+#[derive(Debug)]
+enum Said {
+    Everything,
+    Refusal(String),
+    TooLittleInTime,
+    NothingMore,
+}
+
+#[derive(Debug)]
+enum Heard {
+    More,
+    Started,
+    Last(Said),
+}
+
+#[derive(Debug)]
+struct Conversation {
+    control: BufReader<UnixStream>,
+    heard: usize,
+    started: bool,
+}
+
+impl Conversation {
+    async fn hold(&mut self, first: &str, wish: &SimulationWish, account: &mut Account<'_>) -> Said {
+        match timeout(READY_WITHIN, self.listen()).await {
+            Ok(Some(FromChild::Hello { confined })) => {
+                if let Some(told) = endings::of_confinement(&confined) {
+                    account.finding(told);
+                }
+            }
+            Ok(Some(FromChild::Refused { reason })) => return Said::Refusal(reason),
+            Ok(_) => return Said::NothingMore,
+            Err(_) => return Said::TooLittleInTime,
+        }
+        let mut deadline = Instant::now() + READY_WITHIN;
+        if self.control.get_mut().write_all(first.as_bytes()).await.is_err() {
+            return Said::NothingMore;
+        }
+        loop {
+            match timeout_at(deadline, self.take_one(wish, account)).await {
+                Ok(Heard::More) => {}
+                Ok(Heard::Started) => deadline = Instant::now() + wish.budget.real + GRACE,
+                Ok(Heard::Last(said)) => return said,
+                Err(_) => return Said::TooLittleInTime,
+            }
+        }
+    }
+
+    /// Takes down the next thing that it says.
+    async fn take_one(&mut self, wish: &SimulationWish, account: &mut Account<'_>) -> Heard {
+        let Some(message) = self.listen().await else { return Heard::Last(Said::NothingMore) };
+        match message {
+            FromChild::Hello { .. } | FromChild::Refused { .. } => return Heard::Last(Said::NothingMore),
+            // A script that could say it again would have the time again.
+            FromChild::Started {} if self.started => return Heard::Last(Said::NothingMore),
+            FromChild::Started {} => {
+                self.started = true;
+                return Heard::Started;
+            }
+            FromChild::Syntax(remark) => account.syntax(remark),
+            FromChild::Remark(remark) => account.remark(remark),
+            FromChild::Finding(told) => account.finding(*told),
+            FromChild::Estimate { command, arguments, state } => {
+                let answer = format!("{}\n", estimate(wish, &command, &arguments, &state));
+                if self.control.get_mut().write_all(answer.as_bytes()).await.is_err() {
+                    return Heard::Last(Said::NothingMore);
+                }
+            }
+            FromChild::Call(call) => account.call(*call),
+            FromChild::Wait(wait) => account.wait(wait),
+            FromChild::End(end) => {
+                account.ended(*end);
+                return Heard::Last(Said::Everything);
+            }
+        }
+        Heard::More
+    }
+
+    /// The next message; none when it has ended, or says what nobody should listen to.
+    async fn listen(&mut self) -> Option<FromChild> {
+        let mut line = Vec::new();
+        let limit = LONGEST_LINE.min(LONGEST_CONVERSATION.saturating_sub(self.heard)) as u64;
+        let count = (&mut self.control).take(limit).read_until(b'\n', &mut line).await.ok()?;
+        self.heard += count;
+        if line.last() != Some(&b'\n') {
+            return None;
+        }
+        serde_json::from_slice(&line)
+            .inspect_err(|error| tracing::debug!(%error, "a simulation talks nonsense"))
+            .ok()
+    }
+}
+
+/// How long a call without a hook takes.
+fn estimate(
+    wish: &SimulationWish,
+    command: &str,
+    arguments: &Map<String, Value>,
+    state: &Map<String, Value>,
+) -> Value {
+    let known = wish.catalogue.command(command);
+    let formula = known.and_then(|known| known.estimate(arguments, &|name| state.get(name).cloned()));
+    match (wish.history.duration(command, arguments, formula), formula) {
+        (Some(better), _) => json!({
+            "seconds": better.expected_s, "low_s": better.low_s, "high_s": better.high_s, "source": better.source,
+        }),
+        (None, Some(seconds)) => json!({"seconds": seconds, "source": "formula"}),
+        (None, None) => json!({"source": "unknown"}),
+    }
+}

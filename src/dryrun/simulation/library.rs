@@ -1,0 +1,39 @@
+//! The Python files of a simulation. They are part of the binary and are written where an interpreter can
+//! read them.
+
+use std::{fs, io, path::Path};
+
+const FILES: [(&str, &str); 11] = [
+    ("dryrun.py", include_str!("lib/dryrun.py")),
+    ("beamq_dryrun/__init__.py", include_str!("lib/beamq_dryrun/__init__.py")),
+    ("beamq_dryrun/bridge.py", include_str!("lib/beamq_dryrun/bridge.py")),
+    ("beamq_dryrun/calendar_time.py", include_str!("lib/beamq_dryrun/calendar_time.py")),
+    ("beamq_dryrun/channel.py", include_str!("lib/beamq_dryrun/channel.py")),
+    ("beamq_dryrun/clock.py", include_str!("lib/beamq_dryrun/clock.py")),
+    ("beamq_dryrun/guard.py", include_str!("lib/beamq_dryrun/guard.py")),
+    ("beamq_dryrun/instrument.py", include_str!("lib/beamq_dryrun/instrument.py")),
+    ("beamq_dryrun/run.py", include_str!("lib/beamq_dryrun/run.py")),
+    ("beamq_dryrun/scratch.py", include_str!("lib/beamq_dryrun/scratch.py")),
+    ("beamq_dryrun/waits.py", include_str!("lib/beamq_dryrun/waits.py")),
+];
+
+/// Writes the files of the worker and those of the simulation into `lib/` of a folder.
+///
+/// # Errors
+///
+/// When a file cannot be written.
+pub(super) fn install(work_dir: &Path) -> io::Result<()> {
+    crate::engine::python::install_library(work_dir)?;
+    let folder = work_dir.join("lib");
+    for (name, text) in FILES {
+        let file = folder.join(name);
+        if fs::read(&file).is_ok_and(|present| present == text.as_bytes()) {
+            continue;
+        }
+        if let Some(parent) = file.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        crate::catalogue::shipped::write_whole(&file, text.as_bytes())?;
+    }
+    Ok(())
+}

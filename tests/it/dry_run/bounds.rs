@@ -1,0 +1,142 @@
+//! R25: whatever a script does, its dry run ends soon, with a finding that names the line.
+
+use std::time::Duration;
+
+use beamq::{dryrun::simulation::Budget, protocol::view::DryRunReport};
+
+use super::fixture::{Fixture, codes, expected};
+
+const ENDLESS: [(&str, &str, u32); 10] = [
+    ("a loop in one line", "x = 1\nwhile True: pass\n", 2),
+    ("a loop", "x = 1\nwhile x:\n    x += 1\n", 3),
+    ("a loop of a function", "def f():\n    while True:\n        pass\nf()\n", 3),
+    ("a loop that sleeps", "import time\nwhile True:\n    time.sleep(60)\n", 3),
+    ("a loop that sleeps shortly", "import time\nwhile True:\n    time.sleep(1e-6)\n", 3),
+    (
+        "a loop that looks at the clock",
+        "import time\nend = time.time() + 1e9\nwhile time.time() < end: pass\n",
+        3,
+    ),
+    ("a generator", "import itertools\nfor n in itertools.count():\n    n * n\n", 3),
+    (
+        "a loop that catches everything",
+        "while True:\n    try:\n        raise KeyError\n    except BaseException:\n        pass\n",
+        4,
+    ),
+    (
+        "a loop of commands",
+        "from beamq.commands import *\nwhile True:\n    set_temperature(5, wait=True)\n",
+        3,
+    ),
+    ("a wait that is never met", "from beamq.commands import *\nbegin(paused=True)\nwaitfor_uamps(1)\n", 3),
+];
+
+#[tokio::test]
+async fn r25_an_endless_script_is_a_finding_with_its_line() {
+    let fixture = Fixture::new();
+    for (name, source, line) in ENDLESS {
+        let report = fixture.run(source).await.report;
+        let found: Vec<_> =
+            codes(&report).into_iter().filter(|(code, _)| code == "endless" || code == "too_long").collect();
+        let [(code, Some(at))] = &found[..] else { panic!("{name}: {:#?}", report.findings) };
+        // Older Pythons do not tell of a loop in one line that it comes by again.
+        assert!(code == "endless" || name == "a loop in one line", "{name}: {:#?}", report.findings);
+        assert_eq!((report.ok, report.truncated), (false, Some(true)), "{name}");
+        // Of a loop of several lines, any is right.
+        assert!(at.abs_diff(line) <= 3, "{name}: line {at} instead of {line}");
+        assert!(report.totals.seconds.at_least, "{name}");
+    }
+}
+
+async fn bounded(fixture: &Fixture, source: &str) -> DryRunReport {
+    let mut wish = fixture.wish(source);
+    wish.budget = Budget { real: Duration::from_secs(2), memory: 512 << 20, ..Budget::default() };
+    fixture.simulator.simulate(wish).await.report
+}
+
+/// With what is found, and at which line.
+const ENDS: [(&str, &str, &str, Option<u32>); 12] = [
+    (
+        "compiled code that does not come back",
+        "import itertools\nsum(itertools.repeat(0))\n",
+        "too_long",
+        Some(2),
+    ),
+    ("one value that is too large", "x = 1\ny = 'a' * (1 << 40)\n", "too_much_memory", Some(2)),
+    (
+        "memory that grows",
+        "x = []\nwhile True:\n    x.append(bytearray(10_000_000))\n",
+        "too_much_memory",
+        Some(3),
+    ),
+    ("recursion", "def f():\n    f()\nf()\n", "script_error", Some(2)),
+    ("a crash", "import faulthandler\nfaulthandler._sigsegv()\n", "crashed", Some(2)),
+    ("an end at once", "import os\nos._exit(3)\n", "ended_early", None),
+    ("an abort", "import os\nos.abort()\n", "crashed", Some(2)),
+    ("an exit", "import sys\nsys.exit('no sample')\n", "script_exit", Some(2)),
+    ("an exception", "x = 1\n1 / 0\n", "script_error", Some(2)),
+    ("an exception of a library", "import json\njson.loads('{')\n", "script_error", Some(2)),
+    ("closing all files", "import os\nos.closerange(0, 4096)\n", "ended_early", None),
+    ("standard input", "name = input('Sample? ')\n", "question_without_default", Some(1)),
+];
+
+#[tokio::test]
+async fn r25_a_script_that_breaks_its_simulation_still_gets_a_report() {
+    let fixture = Fixture::new();
+    for (name, source, code, line) in ENDS {
+        let source = format!("from beamq.commands import *; waitfor_time(60); {source}");
+        let report = bounded(&fixture, &source).await;
+        let found = codes(&report);
+        assert!(found.iter().any(|one| one.0 == code && one.1 == line), "{name}: {:#?}", report.findings);
+        // What went before is told.
+        assert_eq!(
+            report.timeline.first().map(|entry| entry.command.as_str()),
+            Some("waitfor_time"),
+            "{name}"
+        );
+        assert!(expected(&report) >= 60.0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn recursion_without_a_limit_is_a_finding() {
+    let fixture = Fixture::new();
+    let report =
+        bounded(&fixture, "import sys\nsys.setrecursionlimit(10**9)\ndef f(x):\n    return f([x])\nf(1)\n")
+            .await;
+    assert!(!report.ok, "{report:#?}");
+    let known = ["crashed", "too_much_memory", "script_error", "too_long", "endless"];
+    assert!(known.contains(&codes(&report)[0].0.as_str()), "{report:#?}");
+}
+
+#[tokio::test]
+async fn a_script_that_knows_that_it_is_simulated_gets_a_report() {
+    let fixture = Fixture::new();
+    let report = fixture
+        .good("import beamq\nfrom beamq.commands import *\nif beamq.in_dry_run:\n    raise SystemExit\nwaitfor_time(60)\n")
+        .await;
+    assert_eq!((expected(&report), report.unreached_lines), (0.0, vec![5]));
+}
+
+#[tokio::test]
+async fn a_long_script_is_cut_short_after_its_steps_and_says_so() {
+    let fixture = Fixture::new();
+    let source: String = (0..300).map(|n| format!("x{n} = {n}\n")).collect();
+    let mut wish = fixture.wish(&source);
+    wish.budget.steps = 200;
+    let report = fixture.simulator.simulate(wish).await.report;
+    assert_eq!(codes(&report), [("too_long".to_owned(), Some(201))]);
+}
+
+#[tokio::test]
+async fn an_interpreter_that_is_not_there_is_a_finding() {
+    let fixture = Fixture::new();
+    let settings = super::fixture::settings(&fixture.folder.path().join("other"));
+    let settings =
+        beamq::dryrun::simulation::SimulationSettings { interpreter: "/no/python".into(), ..settings };
+    let simulator = beamq::dryrun::simulation::Simulator::new(settings);
+    let report = simulator.simulate(fixture.wish("print(1)\n")).await.report;
+    assert_eq!(codes(&report), [("not_simulated".to_owned(), None)]);
+    assert!(report.findings[0].message.contains("/no/python"), "{report:?}");
+    assert_eq!(report.totals.seconds.expected, None);
+}

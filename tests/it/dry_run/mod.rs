@@ -1,0 +1,11 @@
+//! R23 to R28: scripts on virtual time, in a real CPython.
+
+mod bounds;
+mod cli;
+mod fixture;
+mod formulas;
+mod instrument;
+mod limits;
+mod mistakes;
+mod safety;
+mod time;
