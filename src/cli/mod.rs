@@ -9,8 +9,10 @@ mod call;
 mod check;
 mod commands;
 mod completions;
+mod confined_python;
 mod connect;
 mod demo;
+mod dry_run;
 mod exit;
 mod follow;
 mod history;
@@ -62,6 +64,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Check catalogue files
     Check(check::CheckArgs),
+    /// Say what a script would do, without touching the instrument
+    DryRun(dry_run::DryRunArgs),
     /// Put scripts into the queue
     Submit(submit::SubmitArgs),
     /// Put a command of the instrument into the queue
@@ -100,6 +104,9 @@ enum Command {
     BrokerConfig(broker_config::BrokerConfigArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
+    /// Run an interpreter that reaches nothing, for dry runs
+    #[command(hide = true)]
+    ConfinedPython(confined_python::ConfinedArgs),
 }
 
 /// Runs the command line of this process and gives its exit code.
@@ -134,6 +141,7 @@ fn dispatch(globals: Globals, command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(args, &globals),
         Command::Demo(args) => block_on(demo::run(args, globals)),
         Command::Check(args) => block_on(check::run(args, globals)),
+        Command::DryRun(args) => block_on(dry_run::run(args, globals)),
         Command::Call(args) => block_on(call::run(args, globals)),
         Command::Commands(args) => block_on(commands::run(args, globals)),
         Command::Schema(args) => schema::run(&args, &globals),
@@ -153,6 +161,7 @@ fn dispatch(globals: Globals, command: Command) -> Result<(), Failure> {
         Command::Account(args) => account::run(&args, &globals.terminal()),
         Command::BrokerConfig(args) => broker_config::run(&args, &globals),
         Command::Completions(args) => completions::run(&args, CommandLine::command()),
+        Command::ConfinedPython(args) => confined_python::run(args),
     }
 }
 
@@ -197,6 +206,7 @@ mod tests {
             "schema openrpc",
             "schema --stubs --commands c",
             "schema --docs",
+            "dry-run a.py b.py --at 22:00 --svg t.svg --commands c --python python3 --json",
             "status --json",
             "watch",
             "watch 12 --quiet",
@@ -268,7 +278,7 @@ mod tests {
                 let flag = format!("--{argument}");
                 assert!(documentation.contains(&flag), "{}: {flag}", command.get_name());
             }
-            for inner in command.get_subcommands() {
+            for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
                 assert!(
                     documentation.contains(&format!("`{}", inner.get_name()))
                         || documentation.contains(&format!(" {}", inner.get_name())),
@@ -284,9 +294,9 @@ mod tests {
     }
 
     #[test]
-    fn commands_of_later_versions_are_not_promised() {
+    fn what_is_nobodys_command_is_not_promised() {
         let help = CommandLine::command().render_long_help().to_string();
-        assert!(!help.contains("dry-run"), "{help}");
-        assert!(help.contains("Exit codes:"), "{help}");
+        assert!(!help.contains("confined-python"), "{help}");
+        assert!(help.contains("dry-run") && help.contains("Exit codes:"), "{help}");
     }
 }

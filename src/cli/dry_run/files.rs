@@ -1,0 +1,198 @@
+//! Scripts that are run on virtual time here, with no server.
+
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::{
+    super::{
+        exit::{Exit, Failure},
+        moment,
+        terminal::Terminal,
+    },
+    svg, timeline,
+};
+use crate::{
+    catalogue::{Catalogue, Diagnostic, folder::Shelf, render, shipped},
+    dryrun::{
+        SCRIPT_LIMIT,
+        simulation::{InstrumentState, Simulated, SimulationSettings, SimulationWish, Simulator},
+    },
+};
+
+#[derive(Args, Debug)]
+pub(super) struct FileArgs {
+    /// Python scripts; each begins where the one before it leaves the instrument
+    #[arg(value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// Draw the timeline into this file
+    #[arg(long, value_name = "OUT", requires = "files")]
+    pub(super) svg: Option<PathBuf>,
+    /// The interpreter of the jobs
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    python: PathBuf,
+    /// The folder of the catalogue [default: `commands`, else the shipped one]
+    #[arg(long, value_name = "DIR")]
+    commands: Option<PathBuf>,
+}
+
+/// A script and what came of it.
+pub(super) struct Rehearsed {
+    pub(super) name: String,
+    pub(super) begins_at: Timestamp,
+    pub(super) simulated: Simulated,
+}
+
+impl Rehearsed {
+    /// How long it is expected to take, in seconds.
+    pub(super) fn seconds(&self) -> f64 {
+        self.simulated.report.totals.seconds.expected.unwrap_or(0.0)
+    }
+}
+
+/// Runs the scripts one after the other on virtual time and shows what came of each.
+pub(super) async fn run(args: &FileArgs, at: Option<&str>, terminal: &Terminal) -> Result<(), Failure> {
+    // Files are read first: a wrong name is told at once.
+    let sources = args.files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let workshop = Workshop::new().map_err(|error| {
+        let folder = std::env::temp_dir();
+        Failure::new(Exit::Internal, format!("cannot write to {}: {error}", folder.display()))
+    })?;
+    let (catalogue, folder) = load(args.commands.as_deref(), &workshop)?;
+    let settings = SimulationSettings::new(&args.python, &workshop.folder);
+    let simulator = Simulator::new(settings);
+    let mut begins_at = at.and_then(|at| at.parse().ok()).unwrap_or_else(Timestamp::now);
+    let mut start = InstrumentState::default();
+    let mut all = Vec::new();
+    for (path, source) in args.files.iter().zip(sources) {
+        let name = path.display().to_string();
+        let mut wish = SimulationWish::new(source, file_name(path), Arc::clone(&catalogue), [folder.clone()]);
+        wish.start = start;
+        wish.begins_at = Some(begins_at);
+        let simulated = simulator.simulate(wish).await;
+        start = simulated.end.clone();
+        let rehearsed = Rehearsed { name, begins_at, simulated };
+        begins_at = moved(begins_at, rehearsed.seconds());
+        all.push(rehearsed);
+    }
+    if let Some(file) = &args.svg {
+        fs::write(file, svg::draw(&all)).map_err(|error| {
+            Failure::new(Exit::Usage, format!("cannot write {}: {error}", file.display()))
+        })?;
+    }
+    show(&all, terminal)?;
+    let good = all.iter().all(|one| one.simulated.report.ok);
+    if good { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
+}
+
+fn show(all: &[Rehearsed], terminal: &Terminal) -> Result<(), Failure> {
+    if terminal.json {
+        let reports: Vec<_> = all
+            .iter()
+            .map(|one| {
+                json!({
+                    "file": one.name,
+                    "expected_start": one.begins_at.to_string(),
+                    "expected_finish": moved(one.begins_at, one.seconds()).to_string(),
+                    "report": one.simulated.report,
+                })
+            })
+            .collect();
+        let ok = all.iter().all(|one| one.simulated.report.ok);
+        return terminal.document(&json!({"ok": ok, "scripts": reports}));
+    }
+    for (n, one) in all.iter().enumerate() {
+        if n > 0 {
+            terminal.line("")?;
+        }
+        timeline::lines(one, terminal).iter().try_for_each(|line| terminal.line(line))?;
+        for diagnostic in &one.simulated.diagnostics {
+            terminal.line("")?;
+            terminal.line(render::to_text(diagnostic, terminal.colors_on_output()))?;
+        }
+    }
+    if let ([_, _, ..], Some(last)) = (all, all.last()) {
+        terminal.line("")?;
+        let end = moved(last.begins_at, last.seconds());
+        terminal.line(format!("all done about {}", moment::short(&end.to_string())))?;
+    }
+    Ok(())
+}
+
+/// A time that is later by some seconds.
+pub(super) fn moved(time: Timestamp, seconds: f64) -> Timestamp {
+    // No simulation takes longer than months, so that neither of the two can fail.
+    let later = SignedDuration::try_from_secs_f64(seconds).ok();
+    later.and_then(|later| time.checked_add(later).ok()).unwrap_or(time)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    use io::Read;
+    let wrong = |why: &dyn std::fmt::Display| {
+        Failure::new(Exit::Usage, format!("cannot read {}: {why}", path.display()))
+    };
+    let mut text = String::new();
+    let file = fs::File::open(path).map_err(|error| wrong(&error))?;
+    let limit = SCRIPT_LIMIT as u64;
+    file.take(limit + 1).read_to_string(&mut text).map_err(|error| wrong(&error))?;
+    if text.len() > SCRIPT_LIMIT {
+        return Err(wrong(&format!("no script has more than {} MB", SCRIPT_LIMIT >> 20)));
+    }
+    Ok(text)
+}
+
+/// The commands and the folder of their simulations.
+fn load(given: Option<&Path>, workshop: &Workshop) -> Result<(Arc<Catalogue>, PathBuf), Failure> {
+    let beside = Path::new("commands");
+    let folder = match given {
+        Some(folder) if !folder.is_dir() => {
+            return Err(Failure::new(Exit::Usage, format!("there is no folder {}", folder.display())));
+        }
+        Some(folder) => std::path::absolute(folder)?,
+        None if beside.is_dir() => std::path::absolute(beside)?,
+        None => shipped::unpack(&workshop.folder)?,
+    };
+    let mut shelf = Shelf::new(vec![folder.clone()]);
+    shelf.refresh();
+    let (catalogue, found) = shelf.catalogue();
+    if let Some(wrong) = found.iter().find(|one| one.is_error()) {
+        let Diagnostic { message, .. } = wrong;
+        let failure =
+            Failure::new(Exit::Failed, format!("the catalogue in {} is wrong: {message}", folder.display()));
+        return Err(failure.hint(format!("beamq check {} shows all of it", folder.display())));
+    }
+    Ok((Arc::new(catalogue), folder))
+}
+
+/// A folder of this run's own, that goes away again.
+struct Workshop {
+    folder: PathBuf,
+}
+
+impl Workshop {
+    fn new() -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let folder = std::env::temp_dir().join(format!("beamq-dry-run-{}", std::process::id()));
+        // Whoever made a folder of this name before is not trusted with it.
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self { folder })
+    }
+}
+
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        // What cannot be removed is a small folder in the temporary directory, not worth an error.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
