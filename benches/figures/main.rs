@@ -10,6 +10,7 @@
 
 mod broker;
 mod clock;
+mod dryrun;
 mod durability;
 mod getstatus;
 mod idle_memory;
@@ -44,6 +45,7 @@ const ALL: [(&str, Measure); 12] = [
     ("idle_memory", idle_memory::measure),
     ("stomp_codec", stomp_codec::measure),
     ("machines", machines::measure),
+    ("dryrun", dryrun::measure),
 ];
 
 /// How often things are repeated.
