@@ -32,7 +32,7 @@ use table::Table;
 /// A group of figures that are measured together.
 type Measure = fn(Effort, &mut Table);
 
-const ALL: [(&str, Measure); 12] = [
+const ALL: [(&str, Measure); 13] = [
     ("script_start", script_start::measure),
     ("throughput", throughput::measure),
     ("steering", steering::measure),
