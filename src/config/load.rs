@@ -9,7 +9,8 @@ use std::{
 
 use super::{Config, ConfigError, EngineKind};
 use crate::{
-    engine::PythonSettings,
+    engine::{PythonSettings, nicos::NicosSettings},
+    nicos::Login,
     security::{Account, Accounts, AccountsError, Secret},
 };
 
@@ -96,6 +97,20 @@ impl Config {
             memory: python.memory.0,
             niceness: u8::try_from(python.niceness.get()).unwrap_or(0),
         }
+    }
+
+    /// The settings of the nicos engine, if there are any; their password was read with the file.
+    #[must_use]
+    pub fn nicos_settings(&self) -> Option<NicosSettings> {
+        let nicos = self.engine.nicos.as_ref()?;
+        let login =
+            Login { user: nicos.user.clone(), password: nicos.password.clone()?, display: String::new() };
+        Some(NicosSettings {
+            host: nicos.address.host.clone(),
+            port: nicos.address.port,
+            login,
+            output_limit: self.output.keep_per_job.0,
+        })
     }
 
     fn check_what_belongs_together(&self, path: &Path) -> Result<(), ConfigError> {

@@ -69,10 +69,17 @@ fn every_example_configuration_loads() {
     let mut seen = 0;
     for entry in std::fs::read_dir(repository("examples/config")).unwrap() {
         let path = entry.unwrap().path();
-        Config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        // The files with passwords are for whoever uses the example to make.
+        let folder = tempfile::TempDir::new().unwrap();
+        let copy = folder.path().join("beamq.yaml");
+        std::fs::copy(&path, &copy).unwrap();
+        for name in ["nicos.password", "broker.password"] {
+            std::fs::write(folder.path().join(name), "secret\n").unwrap();
+        }
+        Config::load(&copy).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         seen += 1;
     }
-    assert!(seen >= 2);
+    assert!(seen >= 3);
 }
 
 #[test]

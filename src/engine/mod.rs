@@ -4,7 +4,8 @@
 //! An engine is a task of its own. It takes [`EngineCall`]s from one channel and sends [`EngineEvent`]s
 //! into another; it runs at most one job at a time and decides nothing about the queue. It never talks
 //! to a client, never touches the journal, and keeps no state of a job after its
-//! [`EngineEvent::Ended`], which it sends exactly once for every [`EngineCall::Start`].
+//! [`EngineEvent::Ended`] or [`EngineEvent::Lost`], of which it sends exactly one for every
+//! [`EngineCall::Start`].
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+pub mod nicos;
 pub mod python;
+mod record;
 
 /// What the server loop asks of an engine. A call about another job than the active one is ignored.
 #[derive(Debug)]
@@ -109,6 +112,8 @@ pub enum EngineEvent {
     Skipped(JobId, Option<String>),
     /// The script asks a question.
     Asked(JobId, Question),
+    /// The question is settled, by somebody else than our clients.
+    AskedNoMore(JobId),
     /// Lines were written, numbered without gaps unless `dropped`.
     Output {
         /// By which job.
@@ -120,6 +125,8 @@ pub enum EngineEvent {
     },
     /// The job's process group is gone. The last event of a job.
     Ended(JobId, Box<JobEnd>),
+    /// What becomes of the job is not known any longer; it counts as interrupted. In place of `Ended`.
+    Lost(JobId, String),
 }
 
 /// A question of the running script.

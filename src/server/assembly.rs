@@ -20,7 +20,7 @@ use super::{
 use crate::{
     config::{AfterEnd, AtShutdown, CommandErrors, Config, EngineKind},
     dryrun::{CompileLimits, Compiler},
-    engine::python,
+    engine::{nicos, python},
     journal::{DataDir, Endpoint, Journal, Replay},
     security::{LoginThrottle, Token, TokenVerifier, write_token_file},
     transport::{
@@ -80,9 +80,14 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         settings.transports.insert("http".into(), format!("listening on {address}"));
     }
     let commands = Loaded::load(options, &config, &data_dir.work()).map_err(ServeError::Commands)?;
-    let mut python_settings = config.python_settings(data_dir.work());
-    python_settings.path.extend_from_slice(commands.folders());
-    let engine = python::start(python_settings);
+    let engine = match config.nicos_settings() {
+        Some(settings) if config.engine.kind == EngineKind::Nicos => nicos::start(settings),
+        _ => {
+            let mut settings = config.python_settings(data_dir.work());
+            settings.path.extend_from_slice(commands.folders());
+            python::start(settings)
+        }
+    };
     let (to_self, inside) = mpsc::unbounded_channel();
     let dispatcher = Dispatcher::new(
         core,
@@ -134,19 +139,17 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
 }
 
 fn configuration(options: &ServeOptions) -> Result<Config, ServeError> {
-    let config = match &options.config {
+    Ok(match &options.config {
         Some(path) => Config::load(path)?,
         None => Config::default(),
-    };
-    let not_yet = |what: &str, hint| Err(ServeError::NotYet { what: what.into(), hint });
-    if config.engine.kind == EngineKind::Nicos {
-        return not_yet("the nicos engine", "set engine.kind: python");
-    }
-    Ok(config)
+    })
 }
 
 /// The interpreter must be there at the start; one that vanishes later blocks the queue until it is back.
 fn look_for_interpreter(config: &Config) -> Result<(), ServeError> {
+    if config.engine.kind == EngineKind::Nicos {
+        return Ok(());
+    }
     let interpreter = &config.engine.python.interpreter;
     let found = if interpreter.components().count() > 1 {
         interpreter.is_file()
@@ -229,7 +232,10 @@ fn settings(
     Ok(Settings {
         instrument: config.instrument.as_str().to_owned(),
         compiler: Arc::new(Compiler::new(&config.engine.python.interpreter, CompileLimits::default())),
-        engine_kind: "python",
+        engine_kind: match config.engine.kind {
+            EngineKind::Python => "python",
+            EngineKind::Nicos => "nicos",
+        },
         token,
         accounts: config.build_accounts()?,
         nicos: nicos_access(config),

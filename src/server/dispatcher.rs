@@ -435,6 +435,7 @@ impl Dispatcher {
             EngineEvent::Resumed(job) => tracing::debug!(%job, "a pause did not take effect"),
             EngineEvent::Skipped(job, what) => self.notice(job, EngineNotice::Skipped(what)),
             EngineEvent::Asked(job, question) => self.asked(job, question),
+            EngineEvent::AskedNoMore(job) => self.notice(job, EngineNotice::AskedNoMore),
             EngineEvent::Output { job, lines, dropped } => {
                 self.tell_lines(job, &lines);
                 self.pending.batch.output.push(OutputRow { job: job.0, lines: Arc::clone(&lines), dropped });
@@ -449,6 +450,10 @@ impl Dispatcher {
                 let errors = !end.command_errors.is_empty();
                 let report = Arc::new(end.report);
                 self.notice(job, EngineNotice::Ended { ending: end.ending, errors, report });
+                self.questions.clear();
+            }
+            EngineEvent::Lost(job, why) => {
+                self.notice(job, EngineNotice::Lost { why });
                 self.questions.clear();
             }
         }

@@ -18,14 +18,6 @@ pub enum ServeError {
     /// An account of the configuration is wrong.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
-    /// The configuration asks for something that this version does not have.
-    #[error("{what} is not part of this version of beamq; {hint}")]
-    NotYet {
-        /// What was asked for.
-        what: String,
-        /// What to do.
-        hint: &'static str,
-    },
     /// The interpreter is not there.
     #[error(
         "no Python interpreter {}: install Python 3.9 or newer, or name one with engine.python.interpreter in the configuration",
@@ -91,7 +83,6 @@ impl ServeError {
             self,
             Self::Config(_)
                 | Self::Accounts(_)
-                | Self::NotYet { .. }
                 | Self::NoInterpreter { .. }
                 | Self::DataDir(_)
                 | Self::Bind(_)

@@ -39,6 +39,8 @@ mod java;
 mod limits;
 mod nicos_connection;
 mod nicos_daemon;
+mod nicos_engine;
+mod nicos_trouble;
 mod output;
 mod proxy;
 mod queue;

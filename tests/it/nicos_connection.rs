@@ -218,3 +218,18 @@ async fn a_connection_ends_once_and_for_both_sides_with_a_reason() {
     assert!(nicos.is_closed());
     assert!(nicos.closed().await.contains("closed the connection"), "{}", nicos.closed().await);
 }
+
+#[tokio::test]
+async fn with_a_cache_there_is_a_history_and_a_dry_run() {
+    let daemon = Daemon::with_cache().await;
+    let (nicos, mut events) = daemon.admin().await;
+    let history = json!(["exp/scripts", 0, 4_000_000_000_u64]);
+    let history = nicos.call(Command::GetHistory, history.as_array().unwrap()).await.unwrap();
+    assert!(history.is_array(), "{history}");
+    assert_eq!(eval(&nicos, "6 * 7").await, json!(42));
+
+    let simulate = [json!("dry"), json!("sleep(5)\nsleep(2)\n"), json!("a dry run")];
+    assert_eq!(nicos.call(Command::Simulate, &simulate).await.unwrap(), json!(null));
+    let result = event(&mut events, Event::SimResult, |result| result[2] == "a dry run").await;
+    assert!(result[0].as_f64().is_some_and(|seconds| (7.0..8.0).contains(&seconds)), "{result}");
+}

@@ -38,7 +38,6 @@ pub struct Daemon {
     pub port: u16,
 }
 
-#[allow(dead_code, reason = "the tests of the engine are still to come")]
 impl Daemon {
     /// A daemon without a cache, which is all that running scripts needs.
     pub async fn start() -> Self {

@@ -15,6 +15,11 @@ impl Core {
             }
             EngineNotice::Skipped(what) => self.note(Fact::Job(id, JobEvent::Skipped { what }), at, outcome),
             EngineNotice::Asked(prompt) => self.ask(id, prompt, at, outcome),
+            EngineNotice::AskedNoMore => {
+                if self.kept.queue.active == Some(id) {
+                    self.settle_prompt(PromptEnd::Withdrawn, outcome);
+                }
+            }
             EngineNotice::Ended { ending, errors, report } => {
                 let verdict = match (ending, errors, self.policy.command_errors) {
                     (Ending::Failed, ..) | (Ending::Completed, true, CommandErrorPolicy::Fail) => {

@@ -144,6 +144,8 @@ pub enum EngineNotice {
     Skipped(Option<String>),
     /// The script asks a question.
     Asked(Prompt),
+    /// The question needs no answer any longer.
+    AskedNoMore,
     /// The processes are gone.
     Ended { ending: Ending, errors: bool, report: Arc<Report> },
     /// The engine lost the job.

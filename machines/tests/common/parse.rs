@@ -204,6 +204,7 @@ fn engine_notice(words: &[&str]) -> EngineNotice {
         "started" => EngineNotice::Started,
         "paused" => EngineNotice::Paused(words.get(1).map(|line| line.parse().unwrap())),
         "skipped" => EngineNotice::Skipped(words.get(1).map(|what| (*what).into())),
+        "asks-no-more" => EngineNotice::AskedNoMore,
         "lost" => EngineNotice::Lost { why: words[1..].join(" ") },
         "progress" => EngineNotice::Progress(Progress {
             percent: option(words, "percent").map(|text| text.parse().unwrap()),

@@ -1,13 +1,11 @@
 //! From the bytes that a job writes to numbered lines, within bounds.
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
     pin::{Pin, pin},
     process::{ChildStderr as StdStderr, ChildStdout as StdStdout},
-    sync::Arc,
     task::Poll,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use beamq_machines::JobId;
@@ -19,16 +17,10 @@ use tokio::{
 };
 
 use super::lines::{LONGEST_LINE, LineSplitter};
-use crate::engine::{EngineEvent, OutputLine, OutputStream};
+use crate::engine::{EngineEvent, OutputStream, record::Record};
 
-/// The most lines of one event.
-const MOST_LINES: usize = 1000;
-/// Lines are gathered for this long, except after silence: then the first goes out at once.
-const BATCH_EVERY: Duration = Duration::from_millis(20);
 /// A line without its end is shown after this much silence.
 const PARTIAL_AFTER: Duration = Duration::from_millis(250);
-/// How often the count of dropped lines is told when nothing else is.
-const DROPPED_EVERY: Duration = Duration::from_secs(1);
 /// How often standard output is preferred before standard error has its turn.
 const FAIRNESS: u32 = 8;
 /// The most that a pipe holds unless its owner may exceed the system's limit (`fs.pipe-max-size`), in bytes.
@@ -37,9 +29,6 @@ const MOST_IN_A_PIPE: usize = 1 << 20;
 const DRAIN_FOR: Duration = Duration::from_millis(500);
 /// What can be in a pipe at the end of the job; more than that comes from an escaped process.
 const DRAIN_BYTES: usize = 2 << 20;
-/// How many of the last lines a report shows, and how much of each.
-const TAIL_LINES: usize = 50;
-const TAIL_LINE_CHARS: usize = 2000;
 
 /// The two pipes of a worker.
 #[derive(Debug)]
@@ -233,126 +222,6 @@ impl OutputPump {
         stdout.flush(true, |text| record.take(OutputStream::Stdout, text));
         stderr.flush(true, |text| record.take(OutputStream::Stderr, text));
         record.flush().await;
-        OutputSummary { tail: record.tail.into() }
-    }
-}
-
-/// Numbers lines, keeps within the limit and sends in batches.
-#[derive(Debug)]
-struct Record {
-    job: JobId,
-    limit: u64,
-    events: mpsc::Sender<EngineEvent>,
-    kept_bytes: u64,
-    next: u64,
-    dropped: u64,
-    told_dropped: u64,
-    batch: Vec<OutputLine>,
-    flushed: Option<Instant>,
-    tail: VecDeque<String>,
-}
-
-impl Record {
-    fn new(job: JobId, limit: u64, events: mpsc::Sender<EngineEvent>) -> Self {
-        Self {
-            job,
-            limit,
-            events,
-            kept_bytes: 0,
-            next: 1,
-            dropped: 0,
-            told_dropped: 0,
-            batch: Vec::new(),
-            flushed: None,
-            tail: VecDeque::new(),
-        }
-    }
-
-    fn take_note(&mut self, text: &str) {
-        for line in text.split('\n') {
-            self.take(OutputStream::Note, line.to_owned());
-        }
-    }
-
-    fn take(&mut self, stream: OutputStream, text: String) {
-        if self.tail.len() == TAIL_LINES {
-            self.tail.pop_front();
-        }
-        self.tail.push_back(match text.char_indices().nth(TAIL_LINE_CHARS) {
-            Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "…",
-            None => text.clone(),
-        });
-        // One byte for the line end, so that a flood of empty lines has an end as well.
-        let size = text.len() as u64 + 1;
-        if self.dropped > 0 || self.kept_bytes.saturating_add(size) > self.limit {
-            if self.dropped == 0 {
-                let text =
-                    format!("more than {} bytes of output: further lines are counted, not kept", self.limit);
-                self.number(OutputStream::Note, text);
-            }
-            self.dropped += 1;
-            return;
-        }
-        self.kept_bytes += size;
-        self.number(stream, text);
-    }
-
-    fn number(&mut self, stream: OutputStream, text: String) {
-        let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let time_ms = i64::try_from(time_ms).unwrap_or(i64::MAX);
-        self.batch.push(OutputLine { n: self.next, time_ms, stream, text });
-        self.next += 1;
-    }
-
-    fn has_news(&self) -> bool {
-        !self.batch.is_empty() || self.dropped > self.told_dropped
-    }
-
-    fn flush_at(&self) -> Instant {
-        let every = if self.batch.is_empty() { DROPPED_EVERY } else { BATCH_EVERY };
-        self.flushed.map_or_else(Instant::now, |flushed| flushed + every)
-    }
-
-    async fn flush_if_due(&mut self) {
-        if self.has_news() && (self.batch.len() >= MOST_LINES || self.flush_at() <= Instant::now()) {
-            self.flush().await;
-        }
-    }
-
-    async fn flush(&mut self) {
-        while self.has_news() {
-            let rest = self.batch.split_off(self.batch.len().min(MOST_LINES));
-            let lines = Arc::new(std::mem::replace(&mut self.batch, rest));
-            self.told_dropped = self.dropped;
-            let event = EngineEvent::Output { job: self.job, lines, dropped: self.dropped };
-            // Without a listener the script must still be able to write.
-            let _nobody_listens = self.events.send(event).await;
-        }
-        self.flushed = Some(Instant::now());
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn lines_beyond_the_limit_are_counted_and_the_last_ones_remembered() {
-        let (events, mut told) = mpsc::channel(64);
-        let mut record = Record::new(JobId(1), 10, events);
-        for number in 0..100 {
-            record.take(OutputStream::Stdout, format!("{number:04}"));
-        }
-        record.flush().await;
-        let EngineEvent::Output { lines, dropped, .. } = told.recv().await.unwrap() else {
-            panic!("no output")
-        };
-        assert_eq!(dropped, 98);
-        let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
-        assert_eq!(texts[..2], ["0000", "0001"]);
-        assert_eq!(lines.len(), 3, "two lines and the remark");
-        assert_eq!(lines[2].stream, OutputStream::Note);
-        assert_eq!(record.tail.back().unwrap(), "0099");
+        OutputSummary { tail: record.into_tail() }
     }
 }

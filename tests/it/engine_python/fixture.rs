@@ -149,6 +149,8 @@ impl Engine {
                 assert!(told.end.is_none(), "a job ends once");
                 told.end = Some(*end);
             }
+            // Only an engine whose scripts live elsewhere says these.
+            event @ (EngineEvent::AskedNoMore(_) | EngineEvent::Lost(..)) => panic!("{event:?}"),
         }
     }
 

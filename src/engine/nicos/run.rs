@@ -1,0 +1,643 @@
+//! Our script in NICOS: what is wanted of it, what is known of it, and what to order next.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use beamq_machines::{AbortStage, Basis, Ending, JobId, PauseLevel, Phase, Progress, Report};
+use serde_json::{Value, json};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    message::{ACTION, Message},
+    orders::{ALONE, AT_LINE, AT_POINT, NOW, Order, python_literal},
+    truth::{Activity, Truth},
+};
+use crate::engine::{EngineEvent, JobEnd, JobStart, Question, record::Record};
+
+/// Where the script is, is told at most so often.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// A pause that nobody here asked for is told after this long: the question that it may belong to comes with it.
+const STRANGE_AFTER: Duration = Duration::from_millis(300);
+/// Events that were sent before something was seen to be over have arrived after this long.
+const SETTLED_AFTER: Duration = Duration::from_millis(500);
+/// NICOS's word for a request that it has not, and does not run, counts after this long.
+const GONE_AFTER: Duration = Duration::from_secs(3);
+/// After the strongest stop, it takes so long until somebody is told why it does not work.
+const STUBBORN_AFTER: Duration = Duration::from_secs(3);
+/// More errors of commands than these are counted by nobody.
+const MOST_ERRORS: usize = 100;
+
+/// What NICOS remarks on orders, before the account that gave them.
+const REMARKS: [&str; 7] = [
+    "Pause requested by ",
+    "Script paused by ",
+    "Stop requested by ",
+    "Stop after command requested by ",
+    "Immediate stop requested by ",
+    "Script stopped by ",
+    "Early finish requested by ",
+];
+
+/// What became of the script.
+pub(super) enum Finish {
+    /// It ended.
+    Ended(Box<JobEnd>),
+    /// What became of it is not known.
+    Lost(String),
+    /// It took NICOS's script thread with it.
+    KilledThread(Box<JobEnd>),
+}
+
+/// What an open question is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Asking {
+    /// `userinput(…)`: NICOS gets the answer.
+    Input,
+    /// `pause(…)`, or somebody paused the script in NICOS: it goes on with any answer.
+    Pause,
+}
+
+/// An open question.
+struct Open {
+    number: u64,
+    /// NICOS's id of it; none when somebody paused the script.
+    id: Option<String>,
+    asking: Asking,
+}
+
+/// Our script.
+pub(super) struct Run {
+    pub(super) start: Box<JobStart>,
+    /// The account that it runs under.
+    account: String,
+    /// NICOS's id of it, once NICOS has told it.
+    pub(super) request: Option<String>,
+    pub(super) record: Record,
+    /// How many messages have come, of those that NICOS keeps.
+    pub(super) messages: usize,
+    /// What was written up to this time is known from what was missed: seconds since 1970 UTC.
+    known_until: f64,
+    /// An order that NICOS has not answered yet.
+    pub(super) ordered: bool,
+    begun: Option<Instant>,
+    line: Option<u32>,
+    action: Option<String>,
+    eta: Option<f64>,
+    told: Progress,
+    told_at: Option<Instant>,
+    /// A pause that has not taken effect, and whether NICOS knows it.
+    pause: Option<(PauseLevel, bool)>,
+    take_back: bool,
+    resume: bool,
+    paused: bool,
+    strange_since: Option<Instant>,
+    /// How hard to stop, and how hard NICOS was told to.
+    abort: Option<AbortStage>,
+    stopped: Option<(AbortStage, Instant)>,
+    told_stubborn: bool,
+    question: Option<Open>,
+    questions: u64,
+    answer: Option<Order>,
+    errors: Vec<(Message, Option<u32>)>,
+    stopped_by: Option<String>,
+    /// Why we ended it ourselves.
+    own_reason: Option<Report>,
+    gone_since: Option<Instant>,
+    dead_since: Option<Instant>,
+}
+
+impl Run {
+    pub(super) fn new(
+        start: Box<JobStart>,
+        account: &str,
+        output_limit: u64,
+        events: mpsc::Sender<EngineEvent>,
+    ) -> Self {
+        let record = Record::new(start.job, output_limit, events);
+        Self {
+            start,
+            account: account.to_owned(),
+            request: None,
+            record,
+            messages: 0,
+            known_until: 0.0,
+            ordered: false,
+            begun: None,
+            line: None,
+            action: None,
+            eta: None,
+            told: Progress::default(),
+            told_at: None,
+            pause: None,
+            take_back: false,
+            resume: false,
+            paused: false,
+            strange_since: None,
+            abort: None,
+            stopped: None,
+            told_stubborn: false,
+            question: None,
+            questions: 0,
+            answer: None,
+            errors: Vec::new(),
+            stopped_by: None,
+            own_reason: None,
+            gone_since: None,
+            dead_since: None,
+        }
+    }
+
+    pub(super) fn job(&self) -> JobId {
+        self.start.job
+    }
+
+    /// Whether a request of NICOS is this one.
+    pub(super) fn is(&self, request: Option<&str>) -> bool {
+        request.is_some() && self.request.as_deref() == request
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// Whether something is wanted that NICOS has to be watched for closely.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.pause.is_some()
+            || self.take_back
+            || self.resume
+            || self.answer.is_some()
+            || self.abort.is_some_and(|stage| self.stopped.is_none_or(|(told, _)| told < stage))
+    }
+
+    // What is wanted.
+
+    pub(super) fn pause(&mut self, level: PauseLevel) {
+        self.pause = Some((level, false));
+        self.take_back = false;
+    }
+
+    pub(super) fn cancel_pause(&mut self) {
+        self.take_back = matches!(self.pause, Some((_, true)));
+        self.pause = None;
+    }
+
+    pub(super) fn resume(&mut self) {
+        self.pause = None;
+        self.paused = false;
+        self.resume = true;
+    }
+
+    pub(super) fn abort(&mut self, stage: AbortStage) {
+        self.abort = self.abort.max(Some(stage));
+    }
+
+    /// The answer to the open question; `None` when nobody gave one in time.
+    pub(super) fn answer(&mut self, number: u64, value: Option<&Value>) {
+        let Some(open) = self.question.take_if(|open| open.number == number) else { return };
+        match (value, open) {
+            (Some(value), Open { asking: Asking::Input, id: Some(id), .. }) => {
+                self.answer = Some(Order::Answer { question: id, literal: python_literal(value) });
+            }
+            (Some(_), _) => self.resume = true,
+            // Whoever paused the script in NICOS lets it go on when they like.
+            (None, Open { id: None, .. }) => {}
+            (None, _) => {
+                self.own_reason = Some(Report {
+                    error_type: "TimeoutError".into(),
+                    message: "nobody answered the script's question in time".into(),
+                    hint: Some("give the question a default, or jobs.prompt_timeout more time".into()),
+                    line: self.line,
+                    ..Report::default()
+                });
+                self.abort(AbortStage::Ask);
+            }
+        }
+    }
+
+    // What NICOS tells.
+
+    /// The script begins. NICOS says so again when it is changed while it runs.
+    pub(super) fn begins(&mut self) -> Option<EngineEvent> {
+        if self.begun.is_some() {
+            return None;
+        }
+        self.begun = Some(Instant::now());
+        Some(EngineEvent::Started(self.job()))
+    }
+
+    /// A message of the script.
+    pub(super) fn message(&mut self, message: Message) {
+        if message.level == ACTION {
+            self.action = Some(message.text.trim().to_owned()).filter(|text| !text.is_empty());
+            return;
+        }
+        // Both tell of what was written just after a reconnection.
+        if message.time <= self.known_until {
+            return;
+        }
+        self.messages += 1;
+        if let Some((stream, lines)) = message.lines().filter(|_| !self.is_about_us(&message.text)) {
+            for line in lines {
+                self.record.take_at(message.time_ms(), stream, line);
+            }
+        }
+        if let Some(by) = message.text.strip_prefix("Script stopped by ") {
+            self.stopped_by = Some(by.trim_end().to_owned());
+        }
+        if message.is_error() {
+            // The last one may be the reason for the end.
+            if self.errors.len() > MOST_ERRORS {
+                self.errors.pop();
+            }
+            self.errors.push((message, self.line));
+        }
+    }
+
+    /// Whether NICOS remarks that we gave it an order, which our clients know from us.
+    fn is_about_us(&self, text: &str) -> bool {
+        let text = text.trim_end();
+        REMARKS
+            .iter()
+            .filter_map(|remark| text.strip_prefix(remark))
+            .any(|who| who == self.account || who == ALONE)
+    }
+
+    /// All messages that NICOS kept, of which some have come before.
+    pub(super) fn messages_so_far(&mut self, messages: &[Value]) {
+        let ours = messages.iter().filter_map(Message::read);
+        let ours = ours.filter(|message| message.level != ACTION && self.is(message.request.as_deref()));
+        let missed: Vec<Message> = ours.skip(self.messages).collect();
+        let until = missed.last().map(|message| message.time);
+        for message in missed {
+            self.message(message);
+        }
+        self.known_until = until.unwrap_or(self.known_until);
+    }
+
+    /// A question of the script: its text, its id, and for an input the kind of answer and the default.
+    pub(super) fn asks(&mut self, prompt: &Value) -> Option<EngineEvent> {
+        let [text, id, rest @ ..] = prompt.as_array()?.as_slice() else { return None };
+        let id = id.as_str()?;
+        let known = self.question.as_ref().is_some_and(|open| open.id.as_deref() == Some(id));
+        let answered = matches!(&self.answer, Some(Order::Answer { question, .. }) if question == id);
+        // NICOS repeats what is not answered.
+        if known || answered {
+            return None;
+        }
+        let asking = if rest.is_empty() { Asking::Pause } else { Asking::Input };
+        // The absence of a default is an object of Python.
+        let default = rest.get(1).filter(|default| !default.is_object()).cloned();
+        self.strange_since = None;
+        Some(self.open(text.as_str().unwrap_or("?"), Some(id.to_owned()), asking, default))
+    }
+
+    fn open(
+        &mut self,
+        text: &str,
+        id: Option<String>,
+        asking: Asking,
+        default: Option<Value>,
+    ) -> EngineEvent {
+        self.questions += 1;
+        let number = self.questions;
+        let choices = (asking == Asking::Pause).then(|| vec![json!("continue")]);
+        self.question = Some(Open { number, id, asking });
+        let question = Question { number, text: text.to_owned(), choices, default, timeout: None };
+        EngineEvent::Asked(self.job(), question)
+    }
+
+    /// A question was settled, here or by another client of NICOS.
+    pub(super) fn question_settled(&mut self, id: &str) -> Option<EngineEvent> {
+        self.question.take_if(|open| open.id.as_deref() == Some(id))?;
+        Some(EngineEvent::AskedNoMore(self.job()))
+    }
+
+    /// When a dry run beside the script says that it may end: a state, and seconds since 1970 UTC.
+    pub(super) fn may_end(&mut self, eta: &Value) {
+        let end = eta.get(1).and_then(Value::as_f64).filter(|end| *end > 0.0);
+        self.eta = end.filter(|_| eta.get(0) == Some(&json!(3)));
+    }
+
+    /// The script has ended, by NICOS's word.
+    pub(super) fn ended(&mut self, success: bool) -> Finish {
+        let reason = if success { None } else { Some(self.reason()) };
+        Finish::Ended(Box::new(self.end(reason)))
+    }
+
+    /// NICOS has thrown the request away before it began.
+    pub(super) fn thrown_away(&mut self) -> Finish {
+        let report = Report {
+            error_type: "Stopped".into(),
+            message: "somebody took the script off NICOS's queue before it began".into(),
+            phase: Phase::Killed,
+            ..Report::default()
+        };
+        Finish::Ended(Box::new(self.end(Some(report))))
+    }
+
+    /// The end that NICOS refused to take the script.
+    pub(super) fn refused(&mut self, why: &str) -> Finish {
+        let report = Report {
+            error_type: "NicosError".into(),
+            message: why.to_owned(),
+            phase: Phase::Validation,
+            ..Report::default()
+        };
+        Finish::Ended(Box::new(self.end(Some(report))))
+    }
+
+    fn reason(&mut self) -> Report {
+        if let Some(report) = self.own_reason.take() {
+            return report;
+        }
+        if let Some(by) = self.stopped_by.take() {
+            return Report {
+                error_type: "Stopped".into(),
+                message: format!("the script was stopped in NICOS by {by}"),
+                line: self.line,
+                ..Report::default()
+            };
+        }
+        // An error that ends the script has the traceback that leads through it.
+        let failed = self.errors.last().is_some_and(|(message, _)| message.traceback.is_some());
+        match if failed { self.errors.pop() } else { None } {
+            Some((message, _)) => message.as_report(&self.start.source, &self.start.name),
+            None => Report {
+                error_type: "NicosError".into(),
+                message: "NICOS ended the script without success and did not say why".into(),
+                line: self.line,
+                ..Report::default()
+            },
+        }
+    }
+
+    fn end(&mut self, reason: Option<Report>) -> JobEnd {
+        let ending = if reason.is_some() { Ending::Failed } else { Ending::Completed };
+        let command_errors: Vec<_> =
+            self.errors.drain(..).map(|(message, line)| message.as_command_error(line)).collect();
+        let report = Report {
+            elapsed_s: self.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64()),
+            command_errors: command_errors.clone(),
+            ..reason.unwrap_or_default()
+        };
+        JobEnd { ending, report, command_errors }
+    }
+
+    fn killed_thread(&mut self) -> Finish {
+        let report = Report {
+            error_type: "SystemExit".into(),
+            message: "the script ended NICOS's script thread, as sys.exit(), SystemExit, KeyboardInterrupt and \
+                      GeneratorExit do"
+                .into(),
+            line: self.line,
+            phase: Phase::Killed,
+            hint: Some(
+                "restart the NICOS daemon: until then it runs no script at all. To end a script early, raise \
+                 another exception, or return from a function"
+                    .into(),
+            ),
+            ..Report::default()
+        };
+        Finish::KilledThread(Box::new(self.end(Some(report))))
+    }
+
+    // What NICOS is seen to do.
+
+    /// Takes a moment of NICOS in: what there is to tell, and whether it is over.
+    pub(super) fn observe(&mut self, truth: &Truth, tell: &mut Vec<EngineEvent>) -> Option<Finish> {
+        if !self.is(truth.request.as_deref()) {
+            return self.observe_elsewhere(truth);
+        }
+        self.gone_since = None;
+        if !truth.thread_lives {
+            let since = *self.dead_since.get_or_insert_with(Instant::now);
+            return (since.elapsed() >= SETTLED_AFTER).then(|| self.killed_thread());
+        }
+        tell.extend(self.begins());
+        if truth.activity != Activity::Idle {
+            self.line = truth.line.or(self.line);
+        }
+        if truth.activity == Activity::Paused {
+            self.observe_paused(tell);
+        } else {
+            self.strange_since = None;
+            let somebody_went_on = self.question.take_if(|open| open.id.is_none());
+            if truth.activity == Activity::Running && somebody_went_on.is_some() {
+                tell.push(EngineEvent::AskedNoMore(self.job()));
+            } else {
+                self.question = self.question.take().or(somebody_went_on);
+            }
+        }
+        self.tell_progress(tell);
+        self.say_if_stubborn();
+        None
+    }
+
+    /// NICOS runs something else: ours waits, or is gone.
+    fn observe_elsewhere(&mut self, truth: &Truth) -> Option<Finish> {
+        let waits = self.request.as_ref().is_some_and(|request| truth.waiting.contains(request));
+        if waits && truth.thread_lives {
+            self.gone_since = None;
+            return None;
+        }
+        let since = *self.gone_since.get_or_insert_with(Instant::now);
+        (since.elapsed() >= GONE_AFTER)
+            .then(|| Finish::Lost("NICOS neither runs the script nor has it in its queue any longer".into()))
+    }
+
+    fn observe_paused(&mut self, tell: &mut Vec<EngineEvent>) {
+        if matches!(self.pause, Some((_, true))) {
+            self.pause = None;
+            self.paused = true;
+            tell.push(EngineEvent::Paused(self.job(), self.line));
+            return;
+        }
+        let expected = self.paused
+            || self.resume
+            || self.take_back
+            || self.pause.is_some()
+            || self.answer.is_some()
+            || self.question.is_some()
+            || self.abort.is_some();
+        if expected {
+            self.strange_since = None;
+        } else if self.strange_since.get_or_insert_with(Instant::now).elapsed() >= STRANGE_AFTER {
+            self.strange_since = None;
+            let text = "The script was paused in NICOS. Go on?";
+            tell.push(self.open(text, None, Asking::Pause, None));
+        }
+    }
+
+    fn tell_progress(&mut self, tell: &mut Vec<EngineEvent>) {
+        if self.told_at.is_some_and(|at| at.elapsed() < PROGRESS_EVERY) {
+            return;
+        }
+        let percent = self.percent();
+        let progress = Progress {
+            percent,
+            basis: if percent.is_some() { Basis::Timeline } else { Basis::Unknown },
+            line: self.line,
+            text: self.action.clone(),
+            ..Progress::default()
+        };
+        if progress != self.told {
+            self.told = progress.clone();
+            self.told_at = Some(Instant::now());
+            tell.push(EngineEvent::Progress(self.job(), progress));
+        }
+    }
+
+    /// In whole percents, since it is asked ten times a second.
+    fn percent(&self) -> Option<f64> {
+        let elapsed = self.begun?.elapsed().as_secs_f64();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
+        let left = (self.eta? - now).max(0.0);
+        (elapsed + left > 0.0).then(|| (100.0 * elapsed / (elapsed + left)).floor().min(99.0))
+    }
+
+    fn say_if_stubborn(&mut self) {
+        let too_long = self
+            .stopped
+            .is_some_and(|(stage, at)| stage == AbortStage::Kill && at.elapsed() >= STUBBORN_AFTER);
+        if too_long && !self.told_stubborn {
+            self.told_stubborn = true;
+            self.record.take_note(
+                "NICOS cannot interrupt what the script is doing. The job ends when that returns; otherwise only \
+                 a restart of the NICOS daemon helps.",
+            );
+        }
+    }
+
+    /// What to order, now that NICOS is seen to do this. `Idle` may be the gap between two statements, in which
+    /// NICOS refuses every order.
+    pub(super) fn next_order(&mut self, truth: &Truth) -> Option<Order> {
+        if self.ordered {
+            return None;
+        }
+        let order = match self.request.clone() {
+            Some(request) if self.abort.is_some() && truth.waiting.contains(&request) => {
+                Some(Order::Unqueue(request))
+            }
+            _ if !self.is(truth.request.as_deref()) => None,
+            _ => self.order_of_running(truth),
+        };
+        self.ordered = order.is_some();
+        order
+    }
+
+    fn order_of_running(&mut self, truth: &Truth) -> Option<Order> {
+        let others_wait = !truth.waiting.is_empty();
+        if let Some(stage) = self.abort
+            && self.stopped.is_none_or(|(told, _)| told < stage)
+        {
+            let hard = stage > AbortStage::Ask;
+            return match truth.activity {
+                Activity::Running | Activity::Paused if others_wait => Some(Order::StopAlone { hard }),
+                Activity::Running | Activity::Paused => Some(Order::Stop { hard }),
+                Activity::Idle | Activity::Stopping => None,
+            };
+        }
+        match truth.activity {
+            Activity::Running => {
+                self.resume = false;
+                match self.pause {
+                    Some((level, false)) => Some(Order::Break(breakpoint(level))),
+                    Some(_) | None => self.take_back.then_some(Order::CancelBreak),
+                }
+            }
+            Activity::Paused => match self.answer.take() {
+                Some(answer) => {
+                    // Kept until NICOS has it, so that a repeated question is known.
+                    self.answer = Some(answer.clone());
+                    Some(answer)
+                }
+                None => (self.resume || self.take_back).then_some(Order::Continue),
+            },
+            Activity::Idle | Activity::Stopping => None,
+        }
+    }
+
+    /// NICOS has answered an order.
+    pub(super) fn answered(&mut self, order: &Order, refusal: Option<&str>) -> Option<EngineEvent> {
+        self.ordered = false;
+        match (order, refusal) {
+            // NICOS was between two statements: again, when it is seen to run.
+            (_, Some("no script is running")) if *order != Order::Finish => None,
+            // Paused already by somebody else does as well.
+            (Order::Break(level), None | Some("script is already paused")) => {
+                match &mut self.pause {
+                    Some((wanted, known)) => *known = breakpoint(*wanted) == *level,
+                    // It was taken back while NICOS was told.
+                    None => self.take_back = refusal.is_none(),
+                }
+                None
+            }
+            (Order::CancelBreak, None) => {
+                self.take_back = false;
+                None
+            }
+            (Order::CancelBreak, Some("script is already paused")) => None,
+            (Order::Continue, None) => {
+                self.resume = false;
+                self.take_back = false;
+                None
+            }
+            (Order::Stop { .. } | Order::StopAlone { .. }, None) => {
+                self.stopped = self.abort.map(|stage| (stage, Instant::now()));
+                None
+            }
+            (Order::Answer { .. }, None) => {
+                self.answer = None;
+                self.resume = true;
+                None
+            }
+            (Order::Finish, refusal) => {
+                let what = refusal.is_none().then(|| "the running count".to_owned());
+                Some(EngineEvent::Skipped(self.job(), what))
+            }
+            (Order::Unqueue(_), _) => None,
+            (order, Some(refusal)) => {
+                self.record.take_note(&format!("NICOS refuses {}: {refusal}", describe(order)));
+                self.give_up(order);
+                None
+            }
+        }
+    }
+
+    /// What NICOS refuses for good is not asked again and again.
+    fn give_up(&mut self, order: &Order) {
+        match order {
+            Order::Break(_) => self.pause = None,
+            Order::CancelBreak => self.take_back = false,
+            Order::Continue => {
+                self.resume = false;
+                self.take_back = false;
+            }
+            Order::Answer { .. } => self.answer = None,
+            Order::Stop { .. } | Order::StopAlone { .. } => {
+                self.stopped = self.abort.map(|stage| (stage, Instant::now()));
+            }
+            Order::Unqueue(_) | Order::Finish => {}
+        }
+    }
+}
+
+/// NICOS's level of a pause.
+fn breakpoint(level: PauseLevel) -> u8 {
+    match level {
+        PauseLevel::Line => AT_LINE,
+        PauseLevel::Point => AT_POINT,
+        PauseLevel::Now => NOW,
+    }
+}
+
+fn describe(order: &Order) -> &'static str {
+    match order {
+        Order::Unqueue(_) => "to take the script off its queue",
+        Order::Break(_) => "to pause",
+        Order::CancelBreak => "to take the pause back",
+        Order::Continue => "to go on",
+        Order::Finish => "to end the count",
+        Order::Stop { .. } | Order::StopAlone { .. } => "to stop",
+        Order::Answer { .. } => "the answer",
+    }
+}
