@@ -63,7 +63,7 @@ async fn fill(server: &Server) {
 }
 
 /// A client of the proxy dialect that looks at no more of a reply than its size.
-struct Peer(Framed<TcpStream, StompCodec>);
+pub(crate) struct Peer(Framed<TcpStream, StompCodec>);
 
 impl Peer {
     async fn connect(address: impl ToSocketAddrs) -> Self {
@@ -72,7 +72,8 @@ impl Peer {
         Self(Framed::new(socket, StompCodec::new(Limits { body_bytes: 64 << 20, ..Limits::default() })))
     }
 
-    async fn log_in(address: (String, u16), token: &str) -> Self {
+    /// Connects and logs in with the token.
+    pub(crate) async fn log_in(address: (String, u16), token: &str) -> Self {
         let mut peer = Self::connect(address).await;
         let connect =
             Frame::new(Command::Connect).header("accept-version", "1.2").header("host", "localhost");
@@ -109,7 +110,7 @@ impl Peer {
     }
 
     /// Asks for the status, and gives the milliseconds and the size of the reply.
-    async fn round_trip(&mut self) -> (f64, usize) {
+    pub(crate) async fn round_trip(&mut self) -> (f64, usize) {
         let start = Instant::now();
         let reply = self.ask(r#"{"command": "getstatus"}"#.to_owned()).await;
         (start.elapsed().as_secs_f64() * 1e3, reply.body.len())

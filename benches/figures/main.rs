@@ -15,6 +15,7 @@ mod durability;
 mod getstatus;
 mod idle_memory;
 mod machines;
+mod nicos;
 mod observation;
 mod processes;
 mod reordering;
@@ -32,7 +33,7 @@ use table::Table;
 /// A group of figures that are measured together.
 type Measure = fn(Effort, &mut Table);
 
-const ALL: [(&str, Measure); 13] = [
+const ALL: [(&str, Measure); 14] = [
     ("script_start", script_start::measure),
     ("throughput", throughput::measure),
     ("steering", steering::measure),
@@ -46,6 +47,7 @@ const ALL: [(&str, Measure); 13] = [
     ("stomp_codec", stomp_codec::measure),
     ("machines", machines::measure),
     ("dryrun", dryrun::measure),
+    ("nicos", nicos::measure),
 ];
 
 /// How often things are repeated.

@@ -175,3 +175,32 @@ fn a_second_question_takes_the_place_of_the_first_which_gets_its_default() {
     "#,
     );
 }
+
+#[test]
+fn a_question_that_somebody_else_has_settled_is_withdrawn() {
+    conversation(
+        r#"
+        > ann: submit 1
+            fact job 1 submitted "job 1" by ann
+            fact queue inserted 1 at 0
+            fact queue taken 1
+            fact job 1 start_ordered
+            tell job 1 is starting
+            tell queue is busy with 1, waiting -, revision 2
+            engine 1 start
+            answer submitted 1 at 0, revision 2
+        > engine 1 started
+            fact job 1 started
+            tell job 1 is running
+        > engine 1 asks 5
+            set prompt 5 in 600 s
+            tell prompt 5 is open until 600 s
+        > engine 1 asks-no-more
+            cancel prompt 5
+            tell prompt 5 is settled: withdrawn
+        > ann: answer 5 "B"
+            refused no prompt 5, open is None
+        > engine 1 asks-no-more
+    "#,
+    );
+}

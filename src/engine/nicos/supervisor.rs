@@ -111,6 +111,8 @@ pub(super) struct Supervisor {
     failures: u32,
     retry_at: Instant,
     why_down: Option<String>,
+    /// Why NICOS does not say what it is doing.
+    why_blind: Option<String>,
     look_at: Instant,
     asked_at: Option<Instant>,
     thread_dead: bool,
@@ -143,6 +145,7 @@ impl Supervisor {
             failures: 0,
             retry_at: Instant::now(),
             why_down: None,
+            why_blind: None,
             look_at: Instant::now(),
             asked_at: None,
             thread_dead: false,
@@ -349,7 +352,7 @@ impl Supervisor {
             Heard::Truth(Err(error)) => {
                 self.asked_at = None;
                 self.look_at = Instant::now() + LOOK_IDLY;
-                tracing::warn!(%error, "NICOS does not say what it is doing");
+                self.why_blind = Some(format!("NICOS does not say what it is doing: {error}"));
             }
             Heard::Queued(queued) => self.queued(queued).await,
             Heard::Ordered(order, given) => self.ordered(&order, given).await,
@@ -393,6 +396,7 @@ impl Supervisor {
     /// What NICOS does at this moment.
     async fn saw(&mut self, truth: Truth) {
         self.asked_at = None;
+        self.why_blind = None;
         self.thread_dead = !truth.thread_lives;
         self.see_foreign(&truth);
         if let Some(link) = &mut self.link {
@@ -568,6 +572,7 @@ impl Supervisor {
         self.failures = 0;
         self.foreign = None;
         self.thread_dead = false;
+        self.why_blind = None;
         self.asked_at = None;
         self.look_at = Instant::now();
         self.link = Some(Link { nicos, events, seen: false });
@@ -673,6 +678,9 @@ impl Supervisor {
                 Some(why) => (Unavailable, Some(why.clone())),
             };
         };
+        if let Some(why) = &self.why_blind {
+            return (Unavailable, Some(why.clone()));
+        }
         if !link.seen && self.asked_at.is_none_or(|asked| asked.elapsed() < LOADS_WITHIN) {
             return self.told.clone().unwrap_or((Starting, None));
         }
