@@ -27,9 +27,10 @@ const STUBBORN_AFTER: Duration = Duration::from_secs(3);
 const MOST_ERRORS: usize = 100;
 
 /// What NICOS remarks on orders, before the account that gave them.
-const REMARKS: [&str; 7] = [
+const REMARKS: [&str; 8] = [
     "Pause requested by ",
     "Script paused by ",
+    "Script continued by ",
     "Stop requested by ",
     "Stop after command requested by ",
     "Immediate stop requested by ",
