@@ -8,6 +8,7 @@ pub mod client;
 pub mod config;
 pub mod dryrun;
 pub mod engine;
+pub mod estimate;
 pub mod journal;
 pub mod nicos;
 pub mod protocol;

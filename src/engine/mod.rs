@@ -11,7 +11,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use beamq_machines::{AbortStage, CommandError, Ending, JobId, PauseLevel, Progress, PromptId, Report};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 pub mod nicos;
@@ -104,6 +104,9 @@ pub enum EngineEvent {
     Started(JobId),
     /// Where the script is. Sent at most every 100 ms, and at once for a step.
     Progress(JobId, Progress),
+    /// The script has called a command or come back from one. Sent at most every 100 ms, with the last
+    /// state always told.
+    Calls(JobId, CallsSoFar),
     /// The asked pause took effect at this line.
     Paused(JobId, Option<u32>),
     /// A pause asked with [`EngineCall::Pause`] did not happen before something else was asked.
@@ -127,6 +130,33 @@ pub enum EngineEvent {
     Ended(JobId, Box<JobEnd>),
     /// What becomes of the job is not known any longer; it counts as interrupted. In place of `Ended`.
     Lost(JobId, String),
+}
+
+/// How many commands a script has called. Calls that a command makes itself do not count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallsSoFar {
+    /// How many have begun.
+    pub begun: u32,
+    /// The one that runs: its name, and which of the script's calls of it this is, from 0.
+    pub running: Option<(String, u32)>,
+}
+
+/// A call of a command that came to its own end, without an error and without being skipped: what it took
+/// says what the next one like it will take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallRecord {
+    /// The command.
+    pub command: String,
+    /// Its arguments by name, long ones cut.
+    pub arguments: Map<String, Value>,
+    /// The line of the script that called it.
+    pub line: Option<u32>,
+    /// When it began: milliseconds since 1970 UTC.
+    pub began_ms: i64,
+    /// How long it took without the pauses in it, in seconds.
+    pub active_s: f64,
+    /// Which of the script's calls of this command it was, from 0; `None` when another command made the call.
+    pub nth: Option<u32>,
 }
 
 /// A question of the running script.
@@ -153,6 +183,8 @@ pub struct JobEnd {
     pub report: Report,
     /// Errors of commands that the script went on after (also in `report.command_errors`).
     pub command_errors: Vec<CommandError>,
+    /// The calls of commands whose durations are worth remembering, the first ones when they are many.
+    pub calls: Vec<CallRecord>,
 }
 
 /// The two ends that the server loop holds of an engine.

@@ -20,7 +20,7 @@ const APPLICATION_ID: i64 = 0x6265_616D;
 
 /// Each step turns the format of its index into the next one. A step that was released never changes:
 /// journals of every format exist somewhere.
-const MIGRATIONS: &[&str] = &[FORMAT_1];
+const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2];
 
 /// Jobs, output, events and audit are for people and clients; `fact` and `snapshot` alone are what the
 /// live state is made of.
@@ -53,6 +53,21 @@ const FORMAT_1: &str = "
     CREATE INDEX audit_time ON audit (time_ms);
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO meta VALUES ('clean_shutdown', 1), ('last_event_seq', 0);
+";
+
+/// How long things took, for estimates. Kept beside the jobs, because a call belongs to its command's
+/// history as much as to its job's.
+const FORMAT_2: &str = "
+    CREATE TABLE job_duration (
+        job INTEGER PRIMARY KEY, body TEXT NOT NULL, started_ms INTEGER NOT NULL, active_s REAL NOT NULL,
+        predicted_s REAL, complete INTEGER NOT NULL
+    );
+    CREATE TABLE call_duration (
+        id INTEGER PRIMARY KEY, job INTEGER NOT NULL, command TEXT NOT NULL, arguments TEXT NOT NULL,
+        line INTEGER, started_ms INTEGER NOT NULL, active_s REAL NOT NULL, predicted_s REAL
+    );
+    CREATE INDEX call_duration_of_command ON call_duration (command, id);
+    CREATE INDEX call_duration_of_job ON call_duration (job);
 ";
 
 /// How far the event counter jumps after a crash. Events are committed up to 100 ms after they were sent,

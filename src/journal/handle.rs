@@ -15,8 +15,8 @@ use super::{
     format,
     reader::{self, Readers},
     rows::{
-        AuditQuery, AuditRow, Batch, HistoryPage, HistoryQuery, OutputPage, OutputSize, Pruned, Replay,
-        StoredEvent, StoredJob,
+        AuditQuery, AuditRow, Batch, CallDurationRow, Durations, HistoryPage, HistoryQuery, OutputPage,
+        OutputSize, Pruned, Replay, StoredEvent, StoredJob,
     },
     writer::{Answer, Order, Writer},
 };
@@ -211,6 +211,24 @@ impl Journal {
     pub async fn audit(&self, query: AuditQuery) -> Result<Vec<AuditRow>, JournalError> {
         self.flush().await;
         self.readers.read(move |connection| reader::audit(connection, &query)).await
+    }
+
+    /// How long the newest jobs and calls took, for estimates.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub async fn durations(&self) -> Result<Durations, JournalError> {
+        self.readers.read(reader::durations).await
+    }
+
+    /// How long the calls of a job took, in their order, as far as they are kept.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub async fn calls_of(&self, job: u64) -> Result<Vec<CallDurationRow>, JournalError> {
+        self.readers.read(move |connection| reader::calls_of(connection, job)).await
     }
 
     /// Writes what waits, marks the end as a clean one and closes the file. Later commits are refused.

@@ -23,8 +23,8 @@ pub use data_dir::{DataDir, DataDirError, Endpoint};
 pub use error::JournalError;
 pub use handle::Journal;
 pub use rows::{
-    AuditQuery, AuditRow, Batch, EventRow, FactRow, HistoryPage, HistoryQuery, JobRow, OutputPage, OutputRow,
-    OutputSize, Pruned, Replay, StoredEvent, StoredJob,
+    AuditQuery, AuditRow, Batch, CallDurationRow, Durations, EventRow, FactRow, HistoryPage, HistoryQuery,
+    JobDurationRow, JobRow, OutputPage, OutputRow, OutputSize, Pruned, Replay, StoredEvent, StoredJob,
 };
 
 #[cfg(test)]

@@ -11,7 +11,10 @@ use tokio::sync::Semaphore;
 use super::{
     error::{JournalError, JournalErrorKind},
     format::{from_sql, open_reader, to_sql},
-    rows::{AuditQuery, AuditRow, HistoryPage, HistoryQuery, OutputPage, OutputSize, StoredEvent, StoredJob},
+    rows::{
+        AuditQuery, AuditRow, CallDurationRow, Durations, HistoryPage, HistoryQuery, JobDurationRow,
+        OutputPage, OutputSize, StoredEvent, StoredJob,
+    },
     statements::decode_lines,
 };
 
@@ -239,4 +242,58 @@ pub(super) fn audit(connection: &Connection, query: &AuditQuery) -> rusqlite::Re
             },
         )?
         .collect()
+}
+
+/// So many jobs are remembered with their durations at a start.
+const JOBS_REMEMBERED: i64 = 5_000;
+/// So many calls, of all commands together.
+const CALLS_REMEMBERED: i64 = 50_000;
+
+pub(super) fn durations(connection: &Connection) -> rusqlite::Result<Durations> {
+    let mut jobs = connection
+        .prepare_cached(
+            "SELECT job, body, started_ms, active_s, predicted_s, complete FROM job_duration
+             WHERE complete ORDER BY job DESC LIMIT ?1",
+        )?
+        .query_map([JOBS_REMEMBERED], |row| {
+            Ok(JobDurationRow {
+                job: from_sql(row.get(0)?),
+                body: row.get(1)?,
+                started_ms: row.get(2)?,
+                active_s: row.get(3)?,
+                predicted_s: row.get(4)?,
+                complete: row.get(5)?,
+            })
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    jobs.reverse();
+    let mut calls = connection
+        .prepare_cached(&format!("{CALL_COLUMNS} ORDER BY id DESC LIMIT ?1"))?
+        .query_map([CALLS_REMEMBERED], call_duration)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    calls.reverse();
+    Ok(Durations { jobs, calls })
+}
+
+/// The calls of a job that are kept, in order.
+pub(super) fn calls_of(connection: &Connection, job: u64) -> rusqlite::Result<Vec<CallDurationRow>> {
+    connection
+        .prepare_cached(&format!("{CALL_COLUMNS} WHERE job = ?1 ORDER BY id"))?
+        .query_map([to_sql(job)], call_duration)?
+        .collect()
+}
+
+const CALL_COLUMNS: &str =
+    "SELECT job, command, arguments, line, started_ms, active_s, predicted_s FROM call_duration";
+
+fn call_duration(row: &Row<'_>) -> rusqlite::Result<CallDurationRow> {
+    Ok(CallDurationRow {
+        job: from_sql(row.get(0)?),
+        command: row.get(1)?,
+        arguments: row.get(2)?,
+        line: row.get(3)?,
+        started_ms: row.get(4)?,
+        active_s: row.get(5)?,
+        predicted_s: row.get(6)?,
+    })
 }

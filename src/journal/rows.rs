@@ -19,6 +19,10 @@ pub struct Batch {
     pub events: Vec<EventRow>,
     /// Who did what.
     pub audit: Vec<AuditRow>,
+    /// How long jobs took that ended.
+    pub job_durations: Vec<JobDurationRow>,
+    /// How long calls of commands took.
+    pub call_durations: Vec<CallDurationRow>,
 }
 
 impl Batch {
@@ -30,6 +34,8 @@ impl Batch {
             && self.output.is_empty()
             && self.events.is_empty()
             && self.audit.is_empty()
+            && self.job_durations.is_empty()
+            && self.call_durations.is_empty()
     }
 
     /// Whether it holds something that a crash must not take: then it is not to be appended lazily.
@@ -48,7 +54,8 @@ impl Batch {
             .sum();
         let output: usize = self.output.iter().map(OutputRow::weight).sum();
         let events: usize = self.events.iter().map(|event| event.json.len() + 32).sum();
-        facts + jobs + output + events + self.audit.len() * 256
+        let calls: usize = self.call_durations.iter().map(|call| call.arguments.len() + 128).sum();
+        facts + jobs + output + events + calls + (self.audit.len() + self.job_durations.len()) * 256
     }
 }
 
@@ -156,6 +163,51 @@ pub struct AuditRow {
     pub before: Option<Value>,
     /// What it is now.
     pub after: Option<Value>,
+}
+
+/// How long a job took, and how long it was expected to take.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JobDurationRow {
+    /// The job's number.
+    pub job: u64,
+    /// Tells jobs that run the same from others.
+    pub body: String,
+    /// When its first line ran: milliseconds since 1970 UTC.
+    pub started_ms: i64,
+    /// Seconds from its first line to its end without pauses.
+    pub active_s: f64,
+    /// What the formulas or the simulation alone said before it started, in seconds.
+    pub predicted_s: Option<f64>,
+    /// Whether it came to its own end: only then its duration says how long the next one takes.
+    pub complete: bool,
+}
+
+/// How long a call of a command took, and how long it was expected to take.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallDurationRow {
+    /// The number of the job that made the call.
+    pub job: u64,
+    /// The command.
+    pub command: String,
+    /// Its arguments by name, a JSON object.
+    pub arguments: String,
+    /// The line of the script.
+    pub line: Option<u32>,
+    /// When it began: milliseconds since 1970 UTC.
+    pub started_ms: i64,
+    /// How long it took without pauses, in seconds.
+    pub active_s: f64,
+    /// What the formula or the simulation alone said before the job started, in seconds.
+    pub predicted_s: Option<f64>,
+}
+
+/// The durations that are kept, oldest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Durations {
+    /// Of jobs that came to their own end.
+    pub jobs: Vec<JobDurationRow>,
+    /// Of calls.
+    pub calls: Vec<CallDurationRow>,
 }
 
 /// What a journal held when it was opened.

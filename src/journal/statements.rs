@@ -1,10 +1,14 @@
 //! The SQL of a transaction: how each kind of row is written and deleted.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Transaction, params};
 
 use super::{
     format::{raise_meta, to_sql},
-    rows::{AuditRow, Batch, EventRow, FactRow, JobRow, OutputRow, Pruned},
+    rows::{
+        AuditRow, Batch, CallDurationRow, EventRow, FactRow, JobDurationRow, JobRow, OutputRow, Pruned,
+    },
 };
 use crate::engine::{OutputLine, OutputStream};
 
@@ -14,6 +18,8 @@ const CHUNK_BYTES: usize = 256 << 10;
 const JOBS_PRUNED_AT_ONCE: i64 = 50;
 /// Events and entries of the audit that are deleted in one transaction.
 const ROWS_PRUNED_AT_ONCE: i64 = 2_000;
+/// So many calls of each command are kept with their durations: more would change no estimate.
+const CALLS_KEPT_PER_COMMAND: i64 = 500;
 
 /// Number and size of the events that a transaction stored.
 #[derive(Default)]
@@ -33,6 +39,8 @@ pub(super) fn write_batches<'a>(
         batch.jobs.iter().try_for_each(|job| write_job(transaction, job))?;
         batch.output.iter().try_for_each(|output| chunks.add(transaction, output))?;
         batch.audit.iter().try_for_each(|entry| write_audit(transaction, entry))?;
+        batch.job_durations.iter().try_for_each(|job| write_job_duration(transaction, job))?;
+        write_call_durations(transaction, &batch.call_durations)?;
         for event in &batch.events {
             write_event(transaction, event)?;
             stored.sizes.push((event.seq, event.json.len()));
@@ -108,6 +116,49 @@ fn write_audit(transaction: &Transaction<'_>, entry: &AuditRow) -> rusqlite::Res
             entry.before.as_ref().map(ToString::to_string),
             entry.after.as_ref().map(ToString::to_string),
         ])?;
+    Ok(())
+}
+
+fn write_job_duration(transaction: &Transaction<'_>, job: &JobDurationRow) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO job_duration VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![
+            to_sql(job.job),
+            job.body,
+            job.started_ms,
+            job.active_s,
+            job.predicted_s,
+            job.complete,
+        ])?;
+    Ok(())
+}
+
+fn write_call_durations(transaction: &Transaction<'_>, calls: &[CallDurationRow]) -> rusqlite::Result<()> {
+    for call in calls {
+        transaction
+            .prepare_cached(
+                "INSERT INTO call_duration (job, command, arguments, line, started_ms, active_s, predicted_s)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                to_sql(call.job),
+                call.command,
+                call.arguments,
+                call.line,
+                call.started_ms,
+                call.active_s,
+                call.predicted_s,
+            ])?;
+    }
+    let commands: BTreeSet<&str> = calls.iter().map(|call| call.command.as_str()).collect();
+    for command in commands {
+        transaction
+            .prepare_cached(
+                "DELETE FROM call_duration WHERE command = ?1 AND id <= (
+                     SELECT id FROM call_duration WHERE command = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            )?
+            .execute(params![command, CALLS_KEPT_PER_COMMAND])?;
+    }
     Ok(())
 }
 
@@ -194,6 +245,8 @@ pub(super) fn prune_slice(
     for job in &old_jobs {
         transaction.prepare_cached("DELETE FROM output WHERE job = ?1")?.execute([job])?;
         transaction.prepare_cached("DELETE FROM output_total WHERE job = ?1")?.execute([job])?;
+        transaction.prepare_cached("DELETE FROM job_duration WHERE job = ?1")?.execute([job])?;
+        transaction.prepare_cached("DELETE FROM call_duration WHERE job = ?1")?.execute([job])?;
         transaction.prepare_cached("DELETE FROM job WHERE id = ?1")?.execute([job])?;
     }
     // Events are in the order of their numbers, and only the oldest may go: the kept ones have no gap.

@@ -432,7 +432,64 @@ async fn a_journal_of_format_1_is_read() {
     let page = journal.output(1, 1, 10).await.unwrap();
     assert_eq!(page.lines[1].text, "it \"is\" cold: 5 K");
     assert_eq!(page.lines[1].stream, OutputStream::Stderr);
-    journal.commit(facts(4..=4)).await.unwrap();
+    assert_eq!(journal.durations().await.unwrap(), Durations::default());
+    journal.commit(Batch { call_durations: vec![call(1, "cool", 61.0)], ..facts(4..=4) }).await.unwrap();
+    assert_eq!(journal.durations().await.unwrap().calls.len(), 1);
+}
+
+fn call(job: u64, command: &str, active_s: f64) -> CallDurationRow {
+    CallDurationRow {
+        job,
+        command: command.into(),
+        arguments: r#"{"value":5}"#.into(),
+        line: Some(3),
+        started_ms: 1_000 * job as i64,
+        active_s,
+        predicted_s: Some(60.0),
+    }
+}
+
+#[tokio::test]
+async fn durations_are_kept_with_what_was_predicted_and_go_with_their_job() {
+    let place = place();
+    let (journal, _) = Journal::open(&place.path).unwrap();
+    let took = |job: u64, complete: bool| JobDurationRow {
+        job,
+        body: "abc".into(),
+        started_ms: 1_000,
+        active_s: 61.5,
+        predicted_s: None,
+        complete,
+    };
+    let batch = Batch {
+        jobs: vec![job(1, "old", "succeeded", Some(1_000)), job(2, "new", "failed", Some(9_000))],
+        job_durations: vec![took(1, true), took(2, false)],
+        call_durations: vec![call(1, "cool", 61.0), call(2, "cool", 62.0), call(2, "begin", 1.0)],
+        ..Batch::default()
+    };
+    journal.commit(batch).await.unwrap();
+    let kept = journal.durations().await.unwrap();
+    assert_eq!(kept.jobs, [took(1, true)], "what did not come to its own end says nothing");
+    assert_eq!(kept.calls, [call(1, "cool", 61.0), call(2, "cool", 62.0), call(2, "begin", 1.0)]);
+    assert_eq!(journal.calls_of(2).await.unwrap(), [call(2, "cool", 62.0), call(2, "begin", 1.0)]);
+    journal.prune(Duration::from_secs(5), 8_000).await.unwrap();
+    let kept = journal.durations().await.unwrap();
+    assert_eq!((kept.jobs.len(), kept.calls.len()), (0, 2));
+}
+
+#[tokio::test]
+async fn of_each_command_the_newest_500_calls_are_kept() {
+    let place = place();
+    let (journal, _) = Journal::open(&place.path).unwrap();
+    for part in 0..3_u64 {
+        let calls = (0..300).map(|n| call(part, "cool", f64::from(n))).chain([call(part, "begin", 1.0)]);
+        let batch = Batch { call_durations: calls.collect(), ..Batch::default() };
+        journal.commit(batch).await.unwrap();
+    }
+    let kept = journal.durations().await.unwrap().calls;
+    let cool: Vec<_> = kept.iter().filter(|call| call.command == "cool").collect();
+    assert_eq!((cool.len(), kept.len()), (500, 503));
+    assert_eq!((cool[0].job, cool[0].active_s), (1, 100.0), "the oldest went");
 }
 
 #[test]
@@ -454,7 +511,7 @@ fn what_is_not_a_journal_of_this_version_is_refused_with_advice_and_left_alone()
         refusal(&sql("PRAGMA application_id = 0x6265616D; PRAGMA user_version = 99")),
         (
             "journal_newer_format",
-            "DB has the journal format 99, and this version of beamq knows formats up to 1; start the version \
+            "DB has the journal format 99, and this version of beamq knows formats up to 2; start the version \
              of beamq that wrote it, or choose another folder with --data"
                 .into()
         )

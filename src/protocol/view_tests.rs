@@ -71,6 +71,7 @@ fn finished_job() -> JobView {
             expected_s: 2.0,
             high_s: 3.0,
             source: EstimateSource::History,
+            at_least: true,
         }),
         progress: Some(progress()),
         elapsed: Some(Elapsed { wall_s: 1.5, active_s: 1.0 }),

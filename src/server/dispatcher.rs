@@ -431,6 +431,7 @@ impl Dispatcher {
                 self.notice(job, EngineNotice::Progress(progress));
                 self.announce_progress(job, at);
             }
+            EngineEvent::Calls(_, _) => {}
             EngineEvent::Paused(job, line) => self.notice(job, EngineNotice::Paused(line)),
             EngineEvent::Resumed(job) => tracing::debug!(%job, "a pause did not take effect"),
             EngineEvent::Skipped(job, what) => self.notice(job, EngineNotice::Skipped(what)),

@@ -5,7 +5,7 @@ use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration}
 use beamq_machines::{CommandError, Ending, Phase, Report};
 
 use super::{
-    commands::Calls,
+    commands::{Calls, LastWords},
     control::ControlError,
     worker::{describe, signal_name},
 };
@@ -45,7 +45,7 @@ pub(super) fn end_of(remains: Remains<'_>) -> JobEnd {
     let Remains { finished, calls, status, fault, line, source, elapsed, tail } = remains;
     let as_said = finished.as_ref().is_some_and(|said| status.code() == Some(said.status));
     let said = finished.is_some();
-    let (command, told_errors) = calls.into_last();
+    let LastWords { command, errors: told_errors, calls } = calls.into_last();
     let (own_report, command_errors) = match finished {
         Some(finished) => (finished.report, finished.command_errors),
         None => (None, told_errors),
@@ -69,7 +69,7 @@ pub(super) fn end_of(remains: Remains<'_>) -> JobEnd {
         command_errors: command_errors.clone(),
         ..report.unwrap_or_default()
     };
-    JobEnd { ending, command_errors, report }
+    JobEnd { ending, command_errors, report, calls }
 }
 
 /// The end of a job that never got a worker.
@@ -80,12 +80,13 @@ pub(super) fn end_before_start(message: &str) -> JobEnd {
         phase: Phase::Killed,
         ..Report::default()
     };
-    JobEnd { ending: Ending::Failed, report, command_errors: Vec::new() }
+    JobEnd { ending: Ending::Failed, report, command_errors: Vec::new(), calls: Vec::new() }
 }
 
 /// The end of a job whose run failed for a reason within the engine.
 pub(super) fn end_by_engine(message: &str) -> JobEnd {
-    JobEnd { ending: Ending::Failed, report: worker_error(message), command_errors: Vec::new() }
+    let report = worker_error(message);
+    JobEnd { ending: Ending::Failed, report, command_errors: Vec::new(), calls: Vec::new() }
 }
 
 fn worker_error(message: &str) -> Report {

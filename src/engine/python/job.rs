@@ -24,6 +24,8 @@ use crate::engine::{EngineCall, EngineEvent, JobEnd, JobStart, Question};
 const WAITING_NOTES: usize = 256;
 /// How long the last words of a dead worker may take to arrive: they are in the socket already.
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
+/// The least time between two words on the commands that a script calls.
+const CALLS_GAP: Duration = Duration::from_millis(100);
 /// How long a worker may take to read a whole script, and a message.
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
@@ -83,6 +85,8 @@ pub(super) async fn run(worker: Worker, room: JobRoom) -> Outcome {
         taken: false,
         abort_asked: false,
         calls: Calls::default(),
+        calls_due: None,
+        calls_told_at: None,
         finished: None,
         fault: None,
         kill_at: None,
@@ -121,6 +125,9 @@ struct Run {
     abort_asked: bool,
     /// The commands that the script called.
     calls: Calls,
+    /// When the calls are told again, if something about them has changed.
+    calls_due: Option<Instant>,
+    calls_told_at: Option<Instant>,
     finished: Option<Finished>,
     fault: Option<ControlError>,
     /// When a worker that closed its channel is killed.
@@ -176,6 +183,9 @@ impl Run {
                 Ok(permit) = notes.reserve(), if self.waiting_notes.is_some() => {
                     if let Some(text) = self.waiting_notes.take() { permit.send(text); }
                 }
+                () = sleep_until(self.calls_due.unwrap_or_else(Instant::now)), if self.calls_due.is_some() => {
+                    self.tell_calls().await;
+                }
                 () = sleep_until(self.kill_at.unwrap_or_else(Instant::now)), if self.kill_at.is_some() => {
                     self.kill_at = None;
                     self.fault = Some(ControlError::Closed);
@@ -203,9 +213,18 @@ impl Run {
         match call {
             EngineCall::Pause(_, level) => self.say(&ToWorker::Pause { level }).await,
             EngineCall::CancelPause(_) => self.say(&ToWorker::CancelPause).await,
-            EngineCall::Resume(_) => self.say(&ToWorker::Resume).await,
-            EngineCall::Skip(_) => self.say(&ToWorker::Skip).await,
-            EngineCall::Abort(_, AbortStage::Ask) => self.say(&ToWorker::Abort).await,
+            EngineCall::Resume(_) => {
+                self.calls.went_on();
+                self.say(&ToWorker::Resume).await;
+            }
+            EngineCall::Skip(_) => {
+                self.calls.went_on();
+                self.say(&ToWorker::Skip).await;
+            }
+            EngineCall::Abort(_, AbortStage::Ask) => {
+                self.calls.went_on();
+                self.say(&ToWorker::Abort).await;
+            }
             EngineCall::Abort(_, AbortStage::Terminate) => {
                 self.process.look_below();
                 self.process.signal_group(Signal::SIGTERM);
@@ -252,6 +271,7 @@ impl Run {
             }
             FromWorker::Paused { line } => {
                 self.line = line.or(self.line);
+                self.calls.stood_still();
                 self.tell(EngineEvent::Paused(job, line)).await;
             }
             FromWorker::Resumed => self.tell(EngineEvent::Resumed(job)).await,
@@ -259,6 +279,7 @@ impl Run {
                 if what.as_deref().is_some_and(|what| what.starts_with("question")) {
                     self.question = None;
                 }
+                self.calls.skipped();
                 self.tell(EngineEvent::Skipped(job, what)).await;
             }
             FromWorker::Asked { number, text, choices, default, has_default, timeout_s } => {
@@ -279,13 +300,18 @@ impl Run {
                     self.waiting_notes = Some(text);
                 }
             }
-            FromWorker::Command { name, arguments, line, duration_s, error } => match duration_s {
-                None => self.calls.began(name, arguments),
-                Some(_) => {
-                    let message = error.unwrap_or_default();
-                    self.calls.ended(CommandError { command: name, arguments, line, message });
+            FromWorker::Command { name, arguments, line, duration_s, error } => {
+                match duration_s {
+                    None => self.calls.began(name, arguments, line),
+                    Some(duration_s) => {
+                        let message = error.unwrap_or_default();
+                        let error = CommandError { command: name, arguments, line, message };
+                        self.calls.ended(error, duration_s);
+                    }
                 }
-            },
+                let soon = self.calls_told_at.map_or_else(Instant::now, |at| at + CALLS_GAP);
+                self.calls_due.get_or_insert(soon);
+            }
             FromWorker::Finished { report, status, command_errors } => {
                 let report = report.map(|report| *report);
                 self.finished = Some(Finished { report, status, command_errors });
@@ -298,6 +324,12 @@ impl Run {
             }
             FromWorker::Ready { .. } | FromWorker::Refused { .. } => {}
         }
+    }
+
+    async fn tell_calls(&mut self) {
+        self.calls_due = None;
+        self.calls_told_at = Some(Instant::now());
+        self.tell(EngineEvent::Calls(self.job, self.calls.so_far())).await;
     }
 
     fn let_output_begin(&mut self) {

@@ -133,6 +133,9 @@ pub struct Estimate {
     pub high_s: f64,
     /// Where the estimate comes from.
     pub source: EstimateSource,
+    /// Some part is unknown: it takes at least this long.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
 }
 
 /// Where an estimate comes from.

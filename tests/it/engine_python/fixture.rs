@@ -136,6 +136,7 @@ impl Engine {
             EngineEvent::State(state, why) => self.states.push((state, why)),
             EngineEvent::Started(_) => told.started = true,
             EngineEvent::Progress(_, progress) => told.progress.push(progress),
+            EngineEvent::Calls(..) => {}
             EngineEvent::Paused(_, line) => told.paused.push(line),
             EngineEvent::Resumed(_) => told.resumed += 1,
             EngineEvent::Skipped(_, what) => told.skipped.push(what),

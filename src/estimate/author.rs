@@ -1,0 +1,193 @@
+//! What the author of a script says about its length: `estimate="10 min"` in the markers of cells, and
+//! the estimates of steps.
+
+use super::interval::{Guess, Interval};
+use crate::protocol::view::EstimateSource;
+
+/// How much shorter and longer a script takes than its author thinks.
+const AUTHORS: (f64, f64) = (0.6, 1.7);
+/// Longer scripts are generated; nobody writes estimates into them by hand.
+const LONGEST: usize = 1 << 20;
+
+/// The kinds of words that matter here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Comment,
+    Text,
+    /// A name, a number, or a single sign.
+    Other,
+    Open,
+    Close,
+    Newline,
+}
+
+/// A word of the script.
+#[derive(Clone, Copy, Debug)]
+struct Word<'a> {
+    kind: Kind,
+    text: &'a str,
+    /// Whether it stands at the very beginning of its line.
+    at_margin: bool,
+}
+
+/// The words of a script, as far as they matter: enough to know a comment from a text that looks like one.
+/// It takes no stack, however a script is nested.
+fn words(source: &str) -> impl Iterator<Item = Word<'_>> {
+    let mut rest = source;
+    let mut at_margin = true;
+    std::iter::from_fn(move || {
+        let trimmed = rest.trim_start_matches([' ', '\t', '\r', '\x0c', '\\']);
+        at_margin &= trimmed.len() == rest.len();
+        let first = trimmed.chars().next()?;
+        let (kind, length) = match first {
+            '\n' => (Kind::Newline, 1),
+            '#' => (Kind::Comment, trimmed.find('\n').unwrap_or(trimmed.len())),
+            '\'' | '"' => (Kind::Text, length_of_text(trimmed, first)),
+            '(' | '[' | '{' => (Kind::Open, 1),
+            ')' | ']' | '}' => (Kind::Close, 1),
+            c if is_of_a_name(c) => {
+                (Kind::Other, trimmed.find(|c: char| !is_of_a_name(c) && c != '.').unwrap_or(trimmed.len()))
+            }
+            c => (Kind::Other, c.len_utf8()),
+        };
+        let (text, after) = trimmed.split_at_checked(length)?;
+        let word = Word { kind, text, at_margin };
+        // A text of several lines can end at a margin, and nothing begins there.
+        at_margin = kind == Kind::Newline;
+        rest = after;
+        Some(word)
+    })
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// How long a text is that begins here, with its quotes.
+fn length_of_text(text: &str, quote: char) -> usize {
+    let (end, begin) = match (text.starts_with("\"\"\"") || text.starts_with("'''"), quote) {
+        (true, '"') => ("\"\"\"", 3),
+        (true, _) => ("'''", 3),
+        (false, '"') => ("\"", 1),
+        (false, _) => ("'", 1),
+    };
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(begin) {
+        let ends = text.get(at..).is_some_and(|rest| rest.starts_with(end));
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            _ if ends => return at + end.len(),
+            '\n' if begin == 1 => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// The estimates of a script's cells in order, in seconds; `None` for a cell without one.
+#[must_use]
+pub fn cell_estimates(source: &str) -> Vec<Option<f64>> {
+    if source.len() > LONGEST || !source.contains("%%") {
+        return Vec::new();
+    }
+    let comments = words(source).filter(|word| word.kind == Kind::Comment && word.at_margin);
+    comments.filter_map(|word| cell(word.text)).collect()
+}
+
+/// What the author says about the whole script: the sum of what is said, and whether something is left
+/// out. `None` when nothing is said.
+#[must_use]
+pub fn author_estimate(source: &str) -> Option<(Guess, bool)> {
+    let cells = cell_estimates(source);
+    let said = if cells.iter().any(Option::is_some) { cells } else { step_estimates(source) };
+    let seconds: f64 = said.iter().flatten().sum();
+    if seconds <= 0.0 {
+        return None;
+    }
+    let interval = Interval { low: seconds * AUTHORS.0, expected: seconds, high: seconds * AUTHORS.1 };
+    let left_out = said.iter().any(Option::is_none);
+    Some((Guess { interval, source: EstimateSource::Author }, left_out))
+}
+
+/// A cell's estimate; the outer `None` for a comment that begins no cell of code.
+fn cell(comment: &str) -> Option<Option<f64>> {
+    let rest = comment.strip_prefix('#')?;
+    let rest = rest.strip_prefix(' ').unwrap_or(rest).strip_prefix("%%")?;
+    if rest.starts_with('%') {
+        return None;
+    }
+    let Some((_, tagged)) = rest.split_once('[') else { return Some(None) };
+    let (tag, options) = tagged.split_once(']')?;
+    match tag {
+        "markdown" | "md" | "raw" => None,
+        "beamq" => Some(option(options, "estimate").and_then(|text| seconds(&text))),
+        _ => Some(None),
+    }
+}
+
+fn option(options: &str, name: &str) -> Option<String> {
+    let at = options.find(name)?;
+    let value = options.get(at + name.len()..)?.trim_start().strip_prefix('=')?.trim_start();
+    let quoted = |quote: char| value.strip_prefix(quote)?.split(quote).next();
+    let text = quoted('"').or_else(|| quoted('\'')).or_else(|| value.split_whitespace().next())?;
+    Some(text.to_owned())
+}
+
+/// A duration as authors write it: `10 min`, `90 s`, `2h`; a plain number is seconds.
+fn seconds(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text.get(..end)?.parse().ok()?;
+    let unit = match text.get(end..)?.trim() {
+        "" | "s" | "sec" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    };
+    Some(number * unit)
+}
+
+/// The estimates of the steps at the margin of a script: those in loops are said once and taken often.
+fn step_estimates(source: &str) -> Vec<Option<f64>> {
+    if source.len() > LONGEST || !source.contains("step") {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    // Whether a statement is about to begin, and whether the present one began at the margin.
+    let (mut begins, mut at_margin, mut depth) = (true, false, 0usize);
+    // The depth of brackets at which a call of `step` began, and what it said so far.
+    let mut step: Option<(usize, Option<f64>)> = None;
+    let mut before = ["", ""];
+    for word in words(source) {
+        match word.kind {
+            Kind::Newline => begins = depth == 0,
+            Kind::Comment => {}
+            _ if std::mem::take(&mut begins) => at_margin = word.at_margin,
+            _ => {}
+        }
+        match word.kind {
+            Kind::Open => {
+                let [_, name] = before;
+                if word.text == "(" && matches!(name, "step" | "beamq.step") && at_margin && step.is_none() {
+                    step = Some((depth, None));
+                }
+                depth += 1;
+            }
+            Kind::Close => {
+                depth = depth.saturating_sub(1);
+                found.extend(step.take_if(|(began, _)| *began == depth).map(|(_, said)| said));
+            }
+            Kind::Text | Kind::Other if matches!(before, ["estimate", "="]) => {
+                if let Some((_, said)) = &mut step {
+                    *said = seconds(word.text.trim_matches(['"', '\'']));
+                }
+            }
+            Kind::Text | Kind::Other | Kind::Comment | Kind::Newline => {}
+        }
+        let [_, last] = before;
+        before = [last, word.text];
+    }
+    found
+}
