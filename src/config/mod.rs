@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 pub use error::{ConfigError, Place};
 pub use sections::{
     AbortConfig, AccountConfig, ActivemqConfig, AfterEnd, AtShutdown, CatalogueConfig, CommandErrors,
-    EmbeddedConfig, EngineConfig, EngineKind, HistoryConfig, HttpConfig, JobsConfig, LimitsConfig, LogConfig,
-    LogFormat, LogLevel, NicosConfig, NicosRoles, OutputConfig, PythonConfig, QueueConfig, SessionsConfig,
-    ShutdownConfig, TransportsConfig,
+    DryRunConfig, DryRunPolicy, EmbeddedConfig, EngineConfig, EngineKind, EstimatesConfig, HistoryConfig,
+    HttpConfig, JobsConfig, LimitsConfig, LogConfig, LogFormat, LogLevel, NicosConfig, NicosRoles,
+    OutputConfig, PythonConfig, QueueConfig, SessionsConfig, ShutdownConfig, TransportsConfig,
 };
 pub use units::{
     DurationText, OptionalDuration, OptionalSize, SizeText, UnitError, format_duration, format_size,
@@ -44,6 +44,10 @@ pub struct Config {
     pub queue: QueueConfig,
     /// What holds for every job.
     pub jobs: JobsConfig,
+    /// What is done with the scripts of submissions.
+    pub dry_run: DryRunConfig,
+    /// How long jobs are expected to take.
+    pub estimates: EstimatesConfig,
     /// How long each stage of an abort has.
     pub abort: AbortConfig,
     /// What a stopping server does.
@@ -76,6 +80,8 @@ impl Default for Config {
             engine: EngineConfig::default(),
             queue: QueueConfig::default(),
             jobs: JobsConfig::default(),
+            dry_run: DryRunConfig::default(),
+            estimates: EstimatesConfig::default(),
             abort: AbortConfig::default(),
             shutdown: ShutdownConfig::default(),
             transports: TransportsConfig::default(),

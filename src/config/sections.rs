@@ -193,6 +193,60 @@ pub enum CommandErrors {
     Ignore,
 }
 
+/// What is done with the script of a submission, by the role of who submits it. The calls of a job of
+/// commands are always checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DryRunConfig {
+    /// For users: `never` reads no script, `warn` queues it and answers with what was found, `block`
+    /// refuses a script with errors. Default: `warn`.
+    pub user: DryRunPolicy,
+    /// For scientists. Default: `warn`.
+    pub scientist: DryRunPolicy,
+    /// For administrators, and for whoever has the token. Default: `warn`.
+    pub admin: DryRunPolicy,
+}
+
+impl DryRunConfig {
+    /// The policy for a role. Viewers submit nothing.
+    #[must_use]
+    pub fn of(self, role: Role) -> DryRunPolicy {
+        match role {
+            Role::Viewer | Role::User => self.user,
+            Role::Scientist => self.scientist,
+            Role::Admin => self.admin,
+        }
+    }
+}
+
+/// What is done with the script of a submission.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DryRunPolicy {
+    /// It is queued unread.
+    Never,
+    /// It is queued, and the answer has what was found in it.
+    #[default]
+    Warn,
+    /// It is read first, and refused when it has errors.
+    Block,
+}
+
+/// How long jobs are expected to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EstimatesConfig {
+    /// Whether waiting jobs are estimated and simulated without anybody asking, one at a time and giving
+    /// way to everything else. Default: `true`.
+    pub background: bool,
+}
+
+impl Default for EstimatesConfig {
+    fn default() -> Self {
+        Self { background: true }
+    }
+}
+
 /// How long each stage of an abort has before the next, stronger one. After the last the process group is
 /// killed.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

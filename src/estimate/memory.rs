@@ -64,6 +64,8 @@ pub struct JobSample {
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     calls: BTreeMap<String, VecDeque<CallSample>>,
+    /// How often each command was told of.
+    told: BTreeMap<String, u64>,
     jobs: BTreeMap<String, VecDeque<JobSample>>,
     /// The texts in the order in which they were first told.
     texts: VecDeque<String>,
@@ -88,6 +90,25 @@ impl Memory {
             calls.pop_front();
         }
         calls.push_back(sample);
+        match self.told.get_mut(command) {
+            Some(told) => *told += 1,
+            None => {
+                self.told.insert(command.to_owned(), 1);
+            }
+        }
+    }
+
+    /// Changes when so much was learnt about a command that what was estimated with it is worth another
+    /// look: with each of the first calls, and then whenever a quarter more are known.
+    #[must_use]
+    pub fn edition(&self, command: &str) -> u64 {
+        let told = self.told.get(command).copied().unwrap_or(0);
+        let calls = CALLS_PER_COMMAND as u64;
+        match told {
+            0..=5 => told,
+            6.. if told < calls => 6 + ((told as f64 / 6.0).ln() / 1.25_f64.ln()) as u64,
+            _ => 22 + told / (calls / 4),
+        }
     }
 
     /// Takes in a run of a job that came to its own end; `body` tells its text from others.
@@ -133,12 +154,7 @@ impl Memory {
     /// How long a job takes that has run before; `None` when it has not run often enough. `computed` is
     /// what its formulas or its simulation say, when they say all of it.
     #[must_use]
-    pub fn job(
-        &self,
-        body: &str,
-        computed: Option<(f64, EstimateSource)>,
-        now_ms: i64,
-    ) -> Option<Guess> {
+    pub fn job(&self, body: &str, computed: Option<(f64, EstimateSource)>, now_ms: i64) -> Option<Guess> {
         let runs = self.jobs.get(body)?;
         let measured = runs.iter().rev().enumerate().map(|(rank, run)| Measured {
             active_s: run.active_s,
@@ -178,9 +194,7 @@ fn guess(measured: &[Measured], computed: Option<(f64, EstimateSource)>) -> Opti
     let weight: f64 = values.iter().map(|one| one.weight).sum();
     let factor = if seconds >= SHORTEST_RATIO { seconds } else { 1.0 };
     match around(&values).filter(|_| weight >= ENOUGH) {
-        Some(interval) => {
-            Some(Guess { interval: interval.scaled(factor), source: EstimateSource::History })
-        }
+        Some(interval) => Some(Guess { interval: interval.scaled(factor), source: EstimateSource::History }),
         None => Some(Guess { interval: Interval::computed(seconds), source }),
     }
 }

@@ -163,7 +163,8 @@ fn the_memory_is_bounded() {
 
 #[test]
 fn a_sum_with_something_unknown_is_a_lower_bound_and_not_zero() {
-    let part = |expected| Some(Guess { interval: Interval::computed(expected), source: EstimateSource::Formula });
+    let part =
+        |expected| Some(Guess { interval: Interval::computed(expected), source: EstimateSource::Formula });
     let mut total = Total::default();
     total.add(part(0.0));
     total.add(None);

@@ -6,9 +6,7 @@ use rusqlite::{Transaction, params};
 
 use super::{
     format::{raise_meta, to_sql},
-    rows::{
-        AuditRow, Batch, CallDurationRow, EventRow, FactRow, JobDurationRow, JobRow, OutputRow, Pruned,
-    },
+    rows::{AuditRow, Batch, CallDurationRow, EventRow, FactRow, JobDurationRow, JobRow, OutputRow, Pruned},
 };
 use crate::engine::{OutputLine, OutputStream};
 

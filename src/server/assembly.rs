@@ -14,12 +14,20 @@ use tokio::{
 };
 
 use super::{
-    ServeError, ServeOptions, Settings, broker, catalogue::Loaded, dispatcher::Dispatcher, log,
-    metrics::Metrics, nicos::NicosAccess,
+    ServeError, ServeOptions, Settings, broker,
+    catalogue::Loaded,
+    dispatcher::Dispatcher,
+    forecast::{self, ForecastDesk, Workshop},
+    log,
+    metrics::Metrics,
+    nicos::NicosAccess,
 };
 use crate::{
     config::{AfterEnd, AtShutdown, CommandErrors, Config, EngineKind},
-    dryrun::{CompileLimits, Compiler},
+    dryrun::{
+        CompileLimits, Compiler,
+        simulation::{SimulationSettings, Simulator},
+    },
     engine::{nicos, python},
     journal::{DataDir, Endpoint, Journal, Replay},
     security::{LoginThrottle, Token, TokenVerifier, write_token_file},
@@ -80,15 +88,21 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         settings.transports.insert("http".into(), format!("listening on {address}"));
     }
     let commands = Loaded::load(options, &config, &data_dir.work()).map_err(ServeError::Commands)?;
+    let mut python_settings = config.python_settings(data_dir.work());
+    python_settings.path.extend_from_slice(commands.folders());
+    let simulation = SimulationSettings {
+        path: python_settings.path.clone(),
+        ..SimulationSettings::new(config.engine.python.interpreter.clone(), data_dir.work().join("dry-run"))
+    };
+    let workshop =
+        Workshop { simulator: Arc::new(Simulator::new(simulation)), folders: commands.folders().into() };
     let engine = match config.nicos_settings() {
         Some(settings) if config.engine.kind == EngineKind::Nicos => nicos::start(settings),
-        _ => {
-            let mut settings = config.python_settings(data_dir.work());
-            settings.path.extend_from_slice(commands.folders());
-            python::start(settings)
-        }
+        _ => python::start(python_settings),
     };
     let (to_self, inside) = mpsc::unbounded_channel();
+    let background = config.estimates.background;
+    let forecaster = forecast::start(workshop, journal.clone(), background, to_self.clone());
     let dispatcher = Dispatcher::new(
         core,
         journal.clone(),
@@ -100,6 +114,7 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         Arc::clone(&commands.catalogue),
         to_self.clone(),
         metrics,
+        ForecastDesk::new(Some(forecaster)),
     );
     commands.follow(to_self).map_err(ServeError::Runtime)?;
 
@@ -242,6 +257,7 @@ fn settings(
         throttle: LoginThrottle::default(),
         shutdown_at_most: config.shutdown.at_most.0,
         proxy_stop_empties_queue: config.queue.proxy_stop_empties_queue,
+        dry_run: config.dry_run,
         shutdown_aborts: config.shutdown.active == AtShutdown::Abort,
         transports: BTreeMap::from([("embedded".to_owned(), embedded)]),
         broker: None,

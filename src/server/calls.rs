@@ -145,6 +145,17 @@ impl Dispatcher {
     }
 
     fn dispatch(&mut self, to: ReplyTo, request: Request) {
+        let checked = match self.login_of(to.session) {
+            Some(actor) => self.check_first(&to, &actor, request),
+            None => Some(request),
+        };
+        if let Some(request) = checked {
+            self.dispatch_checked(to, request);
+        }
+    }
+
+    /// Does what a request asks whose scripts were read, as far as they have to be.
+    pub(super) fn dispatch_checked(&mut self, to: ReplyTo, request: Request) {
         let actor =
             self.login_of(to.session).unwrap_or_else(|| Actor { user: String::new(), role: Role::Viewer });
         let method = request.method();
@@ -206,6 +217,7 @@ impl Dispatcher {
                     of,
                     changes: protocol::SubmissionChanges::default(),
                     place: params.place,
+                    checked: false,
                 });
                 self.queue_again(&to, &actor, again);
             }
@@ -215,6 +227,7 @@ impl Dispatcher {
                     of,
                     changes: params.changes(),
                     place: params.place.clone(),
+                    checked: false,
                 });
                 self.queue_again(&to, &actor, again);
             }
@@ -467,6 +480,13 @@ impl Dispatcher {
         wish: Again,
         spec: Result<Box<JobSpec>, RpcError>,
     ) {
+        let (wish, spec) = match spec {
+            Ok(spec) => match self.check_again_first(to, actor, wish, spec) {
+                Some((wish, spec)) => (wish, Ok(spec)),
+                None => return,
+            },
+            Err(error) => (wish, Err(error)),
+        };
         let rerun_of = (wish.method == Method::RerunJob).then_some(wish.of);
         let held = wish.changes.held.unwrap_or(false);
         let order = spec.and_then(|spec| {

@@ -177,6 +177,7 @@ impl Dispatcher {
         self.announce(EventBody::Catalogue(now), at);
         if before.version != self.in_force.catalogue.version() {
             self.examine_waiting();
+            self.forecast_queue_changed();
         }
     }
 

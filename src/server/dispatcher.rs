@@ -21,6 +21,7 @@ use super::{
     clients::{Clients, ReplyTo},
     event_log::{EventLog, Numbered},
     findings::Findings,
+    forecast::ForecastDesk,
     inside::Inside,
     meanwhile::{DELAYED, Meanwhile},
     metrics::Metrics,
@@ -34,7 +35,8 @@ use crate::{
     journal::{Batch, EventRow, FactRow, Journal, JournalError, OutputRow},
     protocol::{
         Decoded, EventBody, EventKind, JobEvent, NoticeEvent, OutputEvent, ProgressEvent, PromptEvent,
-        QueueEvent, RpcError, Settled, view::EngineStatus,
+        QueueEvent, RpcError, Settled,
+        view::{EngineStatus, JobView},
     },
     transport::{self, Committed, Delivery},
 };
@@ -62,6 +64,7 @@ pub(super) struct Dispatcher {
     pub(super) closing: Option<Closing>,
     pub(super) proxy: ProxyDesk,
     pub(super) metrics: Metrics,
+    pub(super) forecast: ForecastDesk,
     engine: EngineLink,
     engine_lives: bool,
     doors: transport::Clients,
@@ -130,6 +133,7 @@ impl Dispatcher {
         catalogue: Arc<Catalogue>,
         to_self: mpsc::UnboundedSender<Inside>,
         metrics: Metrics,
+        forecast: ForecastDesk,
     ) -> Self {
         let engine_status =
             EngineStatus { kind: settings.engine_kind.into(), state: EngineState::Starting, detail: None };
@@ -147,6 +151,7 @@ impl Dispatcher {
             closing: None,
             proxy: ProxyDesk::default(),
             metrics,
+            forecast,
             engine,
             engine_lives: true,
             doors,
@@ -169,6 +174,7 @@ impl Dispatcher {
     ) {
         self.turn(Input::Restarted);
         self.examine_waiting();
+        self.forecast_queue_changed();
         self.settle(&mut deliveries, &stop).await;
         while !self.finished() {
             // What came during the commit goes first, before what its senders have sent since.
@@ -200,6 +206,7 @@ impl Dispatcher {
                 }
             }
             self.timers_due();
+            self.forecast_tick();
             self.settle(&mut deliveries, &stop).await;
         }
         self.close(&mut deliveries, &stop).await;
@@ -210,7 +217,12 @@ impl Dispatcher {
         let order =
             self.queue_changed.then(|| self.order_announced.map_or_else(Instant::now, |at| at + ORDER_GAP));
         let closing = self.closing.as_ref().map(|closing| closing.at_most);
-        [self.timers.next(), order, closing, self.proxy.status_due].into_iter().flatten().min().unwrap_or(far)
+        let tick = self.next_forecast_tick();
+        [self.timers.next(), order, closing, self.proxy.status_due, tick]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(far)
     }
 
     /// The wall clock. The machines get the time from here and nowhere else.
@@ -237,10 +249,16 @@ impl Dispatcher {
         for machine in &ended {
             self.in_force.findings.forget(machine.id);
             self.metrics.job_ended(machine);
-            self.pending.batch.jobs.push(views::history_row(machine));
+        }
+        for machine in &ended {
+            let promised = self.promised(machine);
+            self.pending.batch.jobs.push(views::history_row(machine, promised));
         }
         for effect in effects {
             self.want(effect, &ended, at);
+        }
+        for machine in &ended {
+            self.keep_durations(machine, at);
         }
         answer
     }
@@ -254,7 +272,10 @@ impl Dispatcher {
             Effect::Announce(Announcement::Queue) => self.queue_changed = true,
             Effect::Announce(Announcement::Job(id)) => {
                 let view = match ended.iter().find(|machine| machine.id == id) {
-                    Some(machine) => Some(views::job(machine, at)),
+                    Some(machine) => {
+                        let estimate = self.promised(machine);
+                        Some(JobView { estimate, ..views::job(machine, at) })
+                    }
                     None => self.live_job(id, at),
                 };
                 if let Some(job) = view {
@@ -428,10 +449,10 @@ impl Dispatcher {
             EngineEvent::State(state, detail) => self.engine_state(state, detail, at),
             EngineEvent::Started(job) => self.notice(job, EngineNotice::Started),
             EngineEvent::Progress(job, progress) => {
-                self.notice(job, EngineNotice::Progress(progress));
+                self.progressed(job, progress, at);
                 self.announce_progress(job, at);
             }
-            EngineEvent::Calls(_, _) => {}
+            EngineEvent::Calls(job, calls) => self.calls_so_far(job, &calls, at),
             EngineEvent::Paused(job, line) => self.notice(job, EngineNotice::Paused(line)),
             EngineEvent::Resumed(job) => tracing::debug!(%job, "a pause did not take effect"),
             EngineEvent::Skipped(job, what) => self.notice(job, EngineNotice::Skipped(what)),
@@ -450,6 +471,7 @@ impl Dispatcher {
             EngineEvent::Ended(job, end) => {
                 let errors = !end.command_errors.is_empty();
                 let report = Arc::new(end.report);
+                self.note_calls(end.calls);
                 self.notice(job, EngineNotice::Ended { ending: end.ending, errors, report });
                 self.questions.clear();
             }
@@ -510,16 +532,18 @@ impl Dispatcher {
         self.notice(job, EngineNotice::Asked(prompt));
     }
 
-    fn announce_progress(&mut self, id: JobId, at: Timestamp) {
+    pub(super) fn announce_progress(&mut self, id: JobId, at: Timestamp) {
         let Some(machine) = self.core.job(id) else { return };
         let event = ProgressEvent {
             id,
             state: views::job_state(machine.state()),
             progress: self.core.progress().clone(),
             elapsed: views::elapsed(machine, at).unwrap_or_default(),
-            estimate: None,
+            estimate: self.live_estimate(at),
         };
         self.announce(EventBody::Progress(Box::new(event)), at);
+        let finish = self.expected(id, at).finish;
+        self.tell_eta(finish);
     }
 
     /// Something that the order of the queue shows has changed, and not the order.
@@ -546,6 +570,7 @@ impl Dispatcher {
             order: self.core.queue().order.as_slice().into(),
         };
         self.announce(EventBody::Queue(event), Self::now());
+        self.forecast_queue_changed();
     }
 
     fn timers_due(&mut self) {

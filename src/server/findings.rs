@@ -155,7 +155,7 @@ impl Dispatcher {
         let mut view = views::live_job(&self.core, id, now)?;
         view.findings =
             self.core.job(id).map(|machine| self.in_force.findings.of(machine).to_vec()).unwrap_or_default();
-        Some(view)
+        Some(self.expected(id, now).shown_in(view))
     }
 
     /// Judges every waiting job anew, because another catalogue is in force.
@@ -249,6 +249,7 @@ impl Dispatcher {
         reply: Result<Value, RpcError>,
     ) {
         match reply {
+            Ok(value) if !self.tells_findings(to) => self.answer(to, Ok(value)),
             Ok(value) => self.examine(jobs, Some(AwaitedReply { to: to.clone(), value, findings_in })),
             Err(error) => self.answer::<()>(to, Err(error)),
         }
@@ -399,6 +400,14 @@ pub(super) fn settle(word: &FinalWord, script: &str, found: &mut Vec<Diagnostic>
         None => Arc::new(Source::new(NAME, script)),
     };
     word.settle(&source, found);
+}
+
+/// What reading a job finds, without asking the interpreter.
+pub(super) async fn of_body(body: &JobBody, by: &Arc<Catalogue>) -> Vec<Finding> {
+    match body {
+        JobBody::Script { source, .. } => shown(&read(Arc::clone(source), Arc::clone(by)).await),
+        JobBody::Commands(calls) => catalogue::findings(by, calls),
+    }
 }
 
 /// The findings as clients see them.

@@ -27,6 +27,12 @@ pub(super) enum Inside {
     ProxyStopped { session: SessionId, actor: Actor },
     /// The engine cannot run this job.
     EngineLost(JobId, String),
+    /// Jobs were estimated or simulated.
+    Forecast(super::forecast::News),
+    /// The scripts of a submission were read before it may be queued.
+    Checked(Box<super::forecast::Checked>),
+    /// A simulation for clients of the proxy dialect is over.
+    ProxySimulated { uuid: String, report: Box<crate::protocol::view::DryRunReport> },
     /// The files of the catalogue have changed.
     CatalogueChanged(std::sync::Arc<crate::catalogue::Catalogue>),
     /// What jobs run was read.
@@ -56,6 +62,8 @@ pub(super) struct Again {
     pub(super) of: JobId,
     pub(super) changes: crate::protocol::SubmissionChanges,
     pub(super) place: crate::protocol::Place,
+    /// Whether its script was read already, for a role whose scripts are.
+    pub(super) checked: bool,
 }
 
 impl Dispatcher {
@@ -69,6 +77,9 @@ impl Dispatcher {
             Inside::EventsRead { to, kinds, from, texts } => self.events_read(&to, &kinds, from, texts),
             Inside::ProxyReplied(session) => self.proxy_replied(session),
             Inside::ProxyStopped { session, actor } => self.proxy_stopped(session, &actor),
+            Inside::Forecast(news) => self.forecast_news(news),
+            Inside::Checked(checked) => self.scripts_checked(*checked),
+            Inside::ProxySimulated { uuid, report } => self.proxy_simulated(&uuid, &report),
             Inside::CatalogueChanged(catalogue) => self.catalogue_changed(catalogue),
             Inside::Judged(judgement) => self.examined(*judgement),
             Inside::TooSlow(session) => {

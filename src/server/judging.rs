@@ -1,15 +1,22 @@
 //! What the server says about scripts and calls when it is asked to judge them. Reading takes time, so it
 //! happens outside the loop.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use beamq_machines::{CommandCall, JobBody};
 use tokio::task;
 
-use super::{catalogue, clients::ReplyTo, dispatcher::Dispatcher, findings, readings};
+use super::{
+    catalogue,
+    clients::ReplyTo,
+    dispatcher::Dispatcher,
+    findings,
+    forecast::{Bench, unqueued},
+    readings,
+};
 use crate::{
     catalogue::Catalogue,
-    dryrun::Compiler,
+    dryrun::{Compiler, static_check::SYNTAX_ERROR},
     protocol::{
         Request, RpcError,
         request::DryRunMode,
@@ -18,55 +25,94 @@ use crate::{
 };
 
 impl Dispatcher {
-    /// Judges a script, calls or a job by reading them.
+    /// Judges a script, calls or a job: by reading them, and by running them on virtual time if wished.
     pub(super) fn judge(&mut self, to: ReplyTo, request: Request) {
-        let method = request.method().name();
-        let mode = match &request {
-            Request::DryRunScript(params) => params.mode,
-            Request::DryRunCommands(params) => params.mode,
-            Request::DryRunJob(params) => params.mode,
-            _ => DryRunMode::Simulate,
-        };
-        if mode == DryRunMode::Simulate {
-            let why = format!("this version of the server has no {method} that simulates");
-            let error = RpcError::unavailable(why).with_field("mode").with_allowed("static");
-            let hint = "give mode: static to have a script or calls read without running them";
-            return self.answer::<()>(&to, Err(error.with_hint(hint)));
-        }
         let catalogue = Arc::clone(&self.in_force.catalogue);
         let compiler = Arc::clone(&self.settings.compiler);
-        match request {
+        let (body, mode, job) = match request {
             Request::DryRunScript(params) => {
-                self.later(to, async move { Ok(script_report(params.script, catalogue, compiler).await) });
+                (Some(JobBody::Script { source: params.script, black_box: false }), params.mode, None)
             }
-            Request::DryRunCommands(params) => {
-                self.later(to, async move { calls_report(params.commands, catalogue).await });
-            }
+            Request::DryRunCommands(params) => (Some(JobBody::Commands(params.commands)), params.mode, None),
             Request::DryRunJob(params) => match params.id.resolve() {
-                Err(error) => self.answer::<()>(&to, Err(error)),
+                Err(error) => return self.answer::<()>(&to, Err(error)),
                 Ok(id) => {
                     let body = self.core.job(id).map(|machine| machine.spec.body.clone());
-                    let journal = self.journal.clone();
-                    self.later(to, async move {
-                        let body = match body {
-                            Some(body) => body,
-                            None => readings::ended_body(&journal, id).await?,
-                        };
-                        match body {
-                            JobBody::Script { source, .. } => {
-                                Ok(script_report(source, catalogue, compiler).await)
-                            }
-                            JobBody::Commands(calls) => calls_report(calls, catalogue).await,
-                        }
-                    });
+                    (body, params.mode, Some(id))
                 }
             },
             other => {
                 let error = RpcError::internal_error(format!("{} does not judge", other.method().name()));
-                self.answer::<()>(&to, Err(error));
+                return self.answer::<()>(&to, Err(error));
             }
+        };
+        let bench = match mode {
+            DryRunMode::Static => None,
+            DryRunMode::Simulate => match self.bench(job) {
+                Ok(bench) => Some(bench),
+                Err(error) => return self.answer::<()>(&to, Err(error)),
+            },
+        };
+        let journal = self.journal.clone();
+        self.later(to, async move {
+            let body = match (body, job) {
+                (Some(body), _) => body,
+                (None, Some(id)) => readings::ended_body(&journal, id).await?,
+                (None, None) => return Err(RpcError::internal_error("there is nothing to judge")),
+            };
+            judged(body, catalogue, compiler, bench).await
+        });
+    }
+}
+
+/// What is to be said about a script or calls.
+async fn judged(
+    body: JobBody,
+    catalogue: Arc<Catalogue>,
+    compiler: Arc<Compiler>,
+    bench: Option<Bench>,
+) -> Result<DryRunReport, RpcError> {
+    let read = match &body {
+        JobBody::Script { source, .. } => script_report(Arc::clone(source), catalogue, compiler).await,
+        JobBody::Commands(calls) => calls_report(calls.clone(), catalogue).await?,
+    };
+    // What does not compile cannot be run, and calls with errors are refused by the first of them.
+    let runs = match &body {
+        JobBody::Script { .. } => read.findings.iter().all(|finding| finding.code != SYNTAX_ERROR),
+        JobBody::Commands(_) => read.ok,
+    };
+    match bench.filter(|_| runs) {
+        Some(bench) => Ok(bench.report(&unqueued(body), read.findings).await),
+        None => Ok(read),
+    }
+}
+
+/// The errors in the scripts of a submission, by the number of the job.
+pub(super) async fn errors_of(
+    scripts: Vec<(usize, Arc<str>)>,
+    catalogue: Arc<Catalogue>,
+    compiler: Arc<Compiler>,
+) -> Vec<(usize, Vec<Finding>)> {
+    let mut seen: HashMap<Arc<str>, Vec<Finding>> = HashMap::new();
+    let mut all = Vec::with_capacity(scripts.len());
+    for (n, script) in scripts {
+        let found = match seen.get(&script) {
+            Some(found) => found.clone(),
+            None => {
+                let report =
+                    script_report(Arc::clone(&script), Arc::clone(&catalogue), Arc::clone(&compiler)).await;
+                let found = report.findings;
+                let errors: Vec<_> =
+                    found.into_iter().filter(|finding| finding.severity == Severity::Error).collect();
+                seen.insert(script, errors.clone());
+                errors
+            }
+        };
+        if !found.is_empty() {
+            all.push((n, found));
         }
     }
+    all
 }
 
 /// Reads a script and asks the interpreter about its syntax.

@@ -12,6 +12,7 @@ mod dispatcher;
 mod error;
 mod event_log;
 mod findings;
+mod forecast;
 mod inside;
 mod judging;
 mod log;
@@ -85,6 +86,8 @@ struct Settings {
     throttle: LoginThrottle,
     shutdown_at_most: Duration,
     shutdown_aborts: bool,
+    /// What is done with the scripts of submissions.
+    dry_run: crate::config::DryRunConfig,
     /// Whether `stop` in the proxy dialect empties the queue, as NICOS does.
     proxy_stop_empties_queue: bool,
     transports: BTreeMap<String, String>,

@@ -18,8 +18,8 @@ use crate::{
         DurationText, EventKind, Request, Rfc3339, RpcError, native, openrpc,
         request::{GetOutput, ListAudit, ListHistory, Subscribe},
         view::{
-            AuditEntry, AuditView, HistoryView, JobReply, JobView, OutputSize, OutputView, ServerInfo,
-            StatusView, Subscribed,
+            AuditEntry, AuditView, HistoryView, JobReply, JobView, OutputSize, OutputView, QueueStatus,
+            ServerInfo, StatusView, Subscribed,
         },
     },
 };
@@ -46,6 +46,7 @@ impl Dispatcher {
                 self.answer(&to, Ok(info));
             }
             Request::ServerStatus(_) => {
+                self.look_ahead();
                 let status = self.status();
                 self.answer(&to, Ok(status));
             }
@@ -58,7 +59,8 @@ impl Dispatcher {
                 self.answer(&to, Ok(()));
             }
             Request::GetQueue(params) => {
-                let page = QueuePage::take(
+                self.look_ahead();
+                let mut page = QueuePage::take(
                     &self.core,
                     &self.in_force.findings,
                     params.offset,
@@ -66,6 +68,7 @@ impl Dispatcher {
                     params.scripts,
                     now,
                 );
+                self.add_estimates(&mut page, now);
                 self.later(to, async { Ok(page.into_view()) });
             }
             Request::GetJob(params) => match params.id.resolve() {
@@ -82,6 +85,7 @@ impl Dispatcher {
             Request::DryRunScript(_) | Request::DryRunCommands(_) | Request::DryRunJob(_) => {
                 self.judge(to, request);
             }
+            Request::DryRunQueue(params) => self.dry_run_queue(to, &params),
             Request::CallNicos(call) => self.call_nicos(to, call),
             other => {
                 let what = other.method().name();
@@ -94,9 +98,11 @@ impl Dispatcher {
 
     pub(super) fn status(&self) -> StatusView {
         let active = self.core.sessions().filter(|session| session.login.is_some()).count();
+        let expected_finish = self.forecast.expected_finish().map(Rfc3339);
+        let job = self.core.queue().active.and_then(|id| self.live_job(id, Self::now()));
         StatusView {
-            queue: views::queue_status(&self.core),
-            active: views::active_job(&self.core, Self::now()),
+            queue: QueueStatus { expected_finish, ..views::queue_status(&self.core) },
+            active: job,
             engine: self.engine_status.clone(),
             catalogue: self.in_force.catalogue.status(),
             clients: active as u64,

@@ -13,7 +13,7 @@ use super::findings::Findings;
 use crate::{
     journal::JobRow,
     protocol::view::{
-        Elapsed, Finding, GroupView, JobStateName, JobView, QueueStateName, QueueStatus, QueueView,
+        Elapsed, Estimate, Finding, GroupView, JobStateName, JobView, QueueStateName, QueueStatus, QueueView,
     },
 };
 
@@ -134,6 +134,8 @@ pub(super) struct QueuePage {
     pub(super) head: QueueView,
     pub(super) first: u64,
     pub(super) jobs: Vec<(JobMachine, Arc<[Finding]>)>,
+    /// How long the jobs take and when they start and end, in the same order.
+    pub(super) expected: Vec<Expected>,
     pub(super) scripts: bool,
     pub(super) now: Timestamp,
 }
@@ -172,7 +174,7 @@ impl QueuePage {
             length: queue.order.len() as u64,
             groups,
         };
-        Self { head, first: offset, jobs, scripts, now }
+        Self { head, first: offset, jobs, expected: Vec::new(), scripts, now }
     }
 
     pub(super) fn into_view(self) -> QueueView {
@@ -180,23 +182,47 @@ impl QueuePage {
         let body = |view: JobView, machine: &JobMachine| {
             if self.scripts { view.with_body(&machine.spec.body) } else { view }
         };
+        let expected = self.expected.iter().copied().chain(std::iter::repeat(Expected::default()));
         view.waiting = self
             .jobs
             .iter()
             .zip(self.first..)
-            .map(|((machine, findings), position)| {
+            .zip(expected)
+            .map(|(((machine, findings), position), expected)| {
                 let findings = findings.to_vec();
-                body(JobView { position: Some(position), findings, ..job(machine, self.now) }, machine)
+                let view = JobView { position: Some(position), findings, ..job(machine, self.now) };
+                body(expected.shown_in(view), machine)
             })
             .collect();
         view
     }
 }
 
+/// What is expected of a job.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Expected {
+    pub(super) estimate: Option<Estimate>,
+    pub(super) start: Option<Timestamp>,
+    pub(super) finish: Option<Timestamp>,
+}
+
+impl Expected {
+    /// The view with what is expected.
+    pub(super) fn shown_in(self, view: JobView) -> JobView {
+        JobView {
+            estimate: self.estimate,
+            expected_start: self.start.map(Into::into),
+            expected_finish: self.finish.map(Into::into),
+            ..view
+        }
+    }
+}
+
 /// An ended job, as the history keeps it.
-pub(super) fn history_row(machine: &JobMachine) -> JobRow {
+pub(super) fn history_row(machine: &JobMachine, promised: Option<Estimate>) -> JobRow {
     let finished = machine.finished_at.unwrap_or(machine.submitted_at);
     let mut view = job(machine, finished);
+    view.estimate = promised;
     let script = match &machine.spec.body {
         JobBody::Script { source, .. } => Some(Arc::clone(source)),
         JobBody::Commands(calls) => {

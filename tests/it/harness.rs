@@ -28,8 +28,10 @@ use tokio::{
 /// How long anything may take that is bound to happen, on a machine that is busy with other things.
 pub const DEADLINE: Duration = Duration::from_secs(40);
 
-/// Short grace times, so that tests of stubborn scripts end soon.
-pub const QUICK: &str = "abort: {cooperative: \"700ms\", terminate: \"700ms\"}\n";
+/// Short grace times, so that tests of stubborn scripts end soon; and no estimates that nobody asks for,
+/// whose events come at any moment.
+pub const QUICK: &str =
+    "abort: {cooperative: \"700ms\", terminate: \"700ms\"}\nestimates: {background: false}\n";
 
 /// The folder of a server: its configuration, its data, and room for what scripts write.
 pub struct Home {

@@ -29,6 +29,7 @@ mod crowd;
 mod documents;
 mod dry_run;
 mod engine_python;
+mod forecast;
 mod harness;
 mod http;
 mod installed;

@@ -380,7 +380,7 @@ impl Run {
             command_errors: command_errors.clone(),
             ..reason.unwrap_or_default()
         };
-        JobEnd { ending, report, command_errors }
+        JobEnd { ending, report, command_errors, calls: Vec::new() }
     }
 
     fn killed_thread(&mut self) -> Finish {

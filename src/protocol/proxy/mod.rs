@@ -15,7 +15,7 @@ pub use read::ProxyError;
 pub use schema::schema;
 pub use shape::{
     Banner, EVENTS, LEVEL_ERROR, LEVEL_INFO, LEVEL_WARNING, LogMessage, PROTOCOL_VERSION, Prompt,
-    ScriptRequest, StatusCode, StatusHead, error, event, event_of, reply, reply_of, written,
+    ScriptRequest, StatusCode, StatusHead, error, eta, event, event_of, reply, reply_of, written,
 };
 
 #[cfg(test)]

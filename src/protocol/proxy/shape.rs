@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use beamq_machines::Timestamp;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer, ser::SerializeTuple};
 use serde_json::{Value, json};
@@ -175,6 +176,18 @@ pub struct StatusHead {
     pub scriptname: String,
     /// Its text.
     pub script: Arc<str>,
+    /// When the running one is expected to end.
+    pub eta: Option<Timestamp>,
+}
+
+/// NICOS's word on when the running script ends: 3 and the time in seconds since 1970 when a simulation
+/// tells, 1 and −1 when none does.
+#[must_use]
+pub fn eta(finish: Option<Timestamp>) -> Value {
+    match finish {
+        Some(finish) => json!([3, finish.0 as f64 / 1000.0]),
+        None => json!([1, -1]),
+    }
 }
 
 impl StatusHead {
@@ -185,7 +198,7 @@ impl StatusHead {
         let (code, line) = self.status;
         let head = json!({
             "status": [code as i8, line],
-            "eta": [1, -1],
+            "eta": eta(self.eta),
             "watch": {},
             "mode": "master",
             "setups": [[], []],

@@ -114,16 +114,24 @@ fn what_goes_out_has_the_shapes_of_nicos() {
         serde_json::from_str(include_str!("../../../tests/fixtures/proxy/prompt.json")).unwrap();
     assert_eq!(serde_json::to_value(&prompt).unwrap(), expected);
     let script = ScriptRequest { reqid: "1".into(), name: None, script: "x", user: "u" };
-    let head =
-        StatusHead { status: (StatusCode::Running, 2), scriptname: "eta.py".into(), script: "s\n".into() };
+    let head = StatusHead {
+        status: (StatusCode::Running, 2),
+        scriptname: "eta.py".into(),
+        script: "s\n".into(),
+        eta: None,
+    };
     let status = head.into_reply(&[script.encode(), script.encode()]);
     let status: Value = serde_json::from_str(&status).unwrap();
     assert_eq!(status["success"], true);
     let status = &status["payload"];
     assert_eq!(status["requests"][1], json!({"reqid": "1", "name": null, "script": "x", "user": "u"}));
     assert_eq!((&status["status"], &status["scriptname"]), (&json!([0, 2]), &json!("eta.py")));
-    let nobody =
-        StatusHead { status: (StatusCode::Idle, -1), scriptname: String::new(), script: Arc::from("") };
+    let nobody = StatusHead {
+        status: (StatusCode::Idle, -1),
+        scriptname: String::new(),
+        script: Arc::from(""),
+        eta: None,
+    };
     let nobody: Value = serde_json::from_str(&nobody.into_reply(&[])).unwrap();
     assert_eq!(nobody["payload"]["requests"], json!([]));
     assert_eq!(&*error("a \"b\""), r#"{"success":false,"payload":"a \"b\""}"#);

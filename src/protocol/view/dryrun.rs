@@ -167,7 +167,13 @@ pub struct QueueForecast {
     /// When the last one ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_finish: Option<Rfc3339>,
-    /// Whether that is before the time that was asked about.
+    /// Whether that is before the time that was asked about; absent when something is unknown that decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fits_before: Option<bool>,
+    /// Some part is unknown, and with it the end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
+    /// What the times take for granted while the queue starts nothing by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assumes: Option<String>,
 }

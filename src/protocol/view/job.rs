@@ -221,6 +221,12 @@ pub struct JobView {
     /// How long it is expected to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
+    /// When it is expected to start; absent when that is unknown, or the queue starts nothing by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_start: Option<Rfc3339>,
+    /// When it is expected to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_finish: Option<Rfc3339>,
     /// Where it is, while it is active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
@@ -266,6 +272,8 @@ impl JobView {
             deadline: spec.deadline.map(Rfc3339),
             timeout: spec.timeout_ms.map(|ms| DurationText(std::time::Duration::from_millis(ms))),
             estimate: None,
+            expected_start: None,
+            expected_finish: None,
             progress: None,
             elapsed: None,
             findings: Vec::new(),

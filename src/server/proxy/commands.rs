@@ -93,9 +93,21 @@ impl Dispatcher {
             ProxyCommand::GetStatus => return self.get_status(to),
             ProxyCommand::GetMessages { n } => return self.get_messages(to, n),
             ProxyCommand::Nicos { command, args } => return self.for_nicos(to, &actor, command, args),
-            command => self.proxy_carry_out(&to, &actor, command),
+            command => match self.check_proxy_first(&to, &actor, command) {
+                Some(command) => self.proxy_carry_out(&to, &actor, command),
+                None => return,
+            },
         };
         self.proxy_answer(&to, replied);
+    }
+
+    /// Carries out a command whose script was read, as far as it has to be.
+    pub(in crate::server) fn proxy_checked(&mut self, to: &ReplyTo, command: ProxyCommand) {
+        let replied = match self.login_of(to.session) {
+            Some(actor) => self.proxy_carry_out(to, &actor, command),
+            None => Err(NOT_LOGGED_IN.to_owned()),
+        };
+        self.proxy_answer(to, replied);
     }
 
     fn authenticate(&mut self, to: ReplyTo, login: String, password: String, display: Option<String>) {
@@ -125,8 +137,8 @@ impl Dispatcher {
                 self.active_or_refuse()?;
                 self.proxy_order(to, actor, Method::SkipWait, Order::Skip)
             }
-            ProxyCommand::Simulate { .. } => {
-                Err("not available yet: this version of the server has no dry run".into())
+            ProxyCommand::Simulate { name, code, uuid } => {
+                self.proxy_simulate(name, code, uuid).map(|()| Value::Null)
             }
             ProxyCommand::GetScript => Ok(Value::from(&*self.last_script())),
             ProxyCommand::GetTrace => Ok(self.trace().into()),

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use beamq_machines::{JobBody, JobId, JobSpec, Report, core::Actor, job::JobMachine};
+use beamq_machines::{JobBody, JobId, JobSpec, Report, Timestamp, core::Actor, job::JobMachine};
 use tokio::time::Instant;
 
 use crate::{
@@ -201,6 +201,8 @@ pub(in crate::server) struct ProxyDesk {
     pub(super) last: LastScript,
     pub(super) release_after: Option<ReleaseAfter>,
     pub(super) status_told: Option<(StatusCode, i64)>,
+    /// When the running script is expected to end, as it was told last.
+    pub(super) eta: Option<Timestamp>,
     pub(super) status_told_at: Option<Instant>,
     /// When a change of the line has to be told that came too soon after the last one.
     pub(in crate::server) status_due: Option<Instant>,

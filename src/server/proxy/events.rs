@@ -26,6 +26,8 @@ use crate::{
 
 /// The least time between two events about nothing but the line.
 const STATUS_GAP: Duration = Duration::from_millis(100);
+/// An expected end that moves by less than this many milliseconds is not told anew.
+const ETA_MOVED_MS: u64 = 5_000;
 
 impl Dispatcher {
     /// Tells of facts. `ended` are the jobs that the core has just let go of.
@@ -99,8 +101,21 @@ impl Dispatcher {
         self.proxy.last.spec = Some(Arc::clone(&machine.spec));
         self.proxy.last.failed = false;
         self.tell_request("processing", job);
-        self.proxy_event("eta", &(1, -1));
+        self.proxy.eta = None;
+        self.proxy_event("eta", &proxy::eta(None));
         self.tell_status((StatusCode::Running, -1));
+    }
+
+    /// When the running script is expected to end: `eta` with NICOS's number of a simulation that went well.
+    pub(in crate::server) fn tell_eta(&mut self, finish: Option<Timestamp>) {
+        let moved = match (self.proxy.eta, finish) {
+            (Some(told), Some(finish)) => told.0.abs_diff(finish.0) >= ETA_MOVED_MS,
+            (told, finish) => told.is_some() != finish.is_some(),
+        };
+        if moved {
+            self.proxy.eta = finish;
+            self.proxy_event("eta", &proxy::eta(finish));
+        }
     }
 
     fn tell_end(&mut self, machine: &JobMachine, at: Timestamp) {
@@ -184,7 +199,7 @@ impl Dispatcher {
         self.proxy_event("status", &(status.0 as i8, status.1));
     }
 
-    fn proxy_event(&mut self, name: &'static str, payload: &impl Serialize) {
+    pub(in crate::server) fn proxy_event(&mut self, name: &'static str, payload: &impl Serialize) {
         if self.clients.hears(name) {
             self.send_to_proxy(name, proxy::event(name, payload));
         }

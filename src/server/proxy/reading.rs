@@ -58,6 +58,7 @@ impl Dispatcher {
             status: self.proxy_status(),
             scriptname: self.last_name(),
             script: self.last_script(),
+            eta: self.proxy.eta.filter(|_| core.queue().active.is_some()),
         };
         self.proxy_later(to, move || {
             let requests: Vec<_> = waiting.iter().map(|request| request.json()).collect();

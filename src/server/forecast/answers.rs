@@ -1,0 +1,282 @@
+//! Dry runs that clients ask for. They read, so they happen outside the loop.
+
+use std::sync::Arc;
+
+use beamq_machines::{JobBody, JobId, JobSpec, Timestamp, queue};
+use serde_json::json;
+
+use super::{
+    Snapshot,
+    desk::JobPlan,
+    outlook::{Outlook, Turn, outlook},
+    workshop::Workshop,
+};
+use crate::{
+    catalogue::Catalogue,
+    dryrun::simulation::{InstrumentState, JobFacts},
+    estimate::Memory,
+    protocol::{
+        Rfc3339, RpcError,
+        request::{DryRunMode, DryRunQueue},
+        view::{DryRunReport, Finding, JobForecast, QueueForecast, Severity},
+    },
+    server::{
+        clients::ReplyTo,
+        dispatcher::{After, Dispatcher},
+        findings,
+        inside::Inside,
+    },
+};
+
+/// Everything that a simulation for a client needs, taken out of the loop.
+#[derive(Clone)]
+pub(in crate::server) struct Bench {
+    workshop: Workshop,
+    memory: Arc<Memory>,
+    catalogue: Arc<Catalogue>,
+    start: InstrumentState,
+    now: Timestamp,
+}
+
+impl Bench {
+    /// Runs a job on virtual time and adds what reading it has found.
+    pub(in crate::server) async fn report(&self, spec: &JobSpec, read: Vec<Finding>) -> DryRunReport {
+        let facts = JobFacts { tags: spec.tags.clone(), group: spec.group.clone(), ..JobFacts::default() };
+        let run = self
+            .workshop
+            .run(spec, facts, self.start.clone(), &self.catalogue, &self.memory, self.now.0)
+            .await;
+        with_read(run.simulated.report, read)
+    }
+}
+
+/// A report with what reading the script has found, each thing once.
+fn with_read(mut report: DryRunReport, read: Vec<Finding>) -> DryRunReport {
+    let known = |finding: &Finding| {
+        report.findings.iter().any(|other| other.code == finding.code && other.line == finding.line)
+    };
+    let new: Vec<_> = read.into_iter().filter(|finding| !known(finding)).collect();
+    report.findings.splice(0..0, new);
+    report.findings.sort_by_key(|finding| finding.line.unwrap_or(0));
+    report.ok = report.findings.iter().all(|finding| finding.severity != Severity::Error);
+    report
+}
+
+/// The description of a job that nobody queues.
+pub(in crate::server) fn unqueued(body: JobBody) -> JobSpec {
+    JobSpec {
+        name: "dry run".into(),
+        body,
+        tags: Vec::new(),
+        group: None,
+        not_before: None,
+        deadline: None,
+        timeout_ms: None,
+    }
+}
+
+impl Dispatcher {
+    /// What a simulation needs that begins where the job (or the queue) begins.
+    pub(in crate::server) fn bench(&self, before: Option<JobId>) -> Result<Bench, RpcError> {
+        let link = self.forecast.link.as_ref();
+        let link = link.ok_or_else(|| RpcError::unavailable("this server simulates nothing"))?;
+        let memory = Arc::clone(&link.memory.borrow());
+        Ok(Bench {
+            workshop: link.workshop.clone(),
+            memory,
+            catalogue: Arc::clone(&self.in_force.catalogue),
+            start: self.state_before(before),
+            now: Self::now(),
+        })
+    }
+
+    /// The instrument where a waiting job finds it, as far as the jobs before it were simulated.
+    fn state_before(&self, job: Option<JobId>) -> InstrumentState {
+        let queue = self.core.queue();
+        let before = queue.order.iter().take_while(|id| job.is_some_and(|job| **id != job));
+        let on_queue = job.is_some_and(|job| queue.order.contains(&job));
+        let before: Vec<_> =
+            queue.active.iter().filter(|_| on_queue).chain(before.filter(|_| on_queue)).collect();
+        let mut ends = before.into_iter().rev().filter_map(|id| {
+            let machine = self.core.job(*id)?;
+            self.forecast.plan(*id, &machine.spec)?.end.clone()
+        });
+        ends.next().unwrap_or_else(|| self.forecast.instrument().clone())
+    }
+
+    /// Forecasts the whole queue.
+    pub(in crate::server) fn dry_run_queue(&mut self, to: ReplyTo, params: &DryRunQueue) {
+        if params.mode == DryRunMode::Static {
+            return self.read_queue(to);
+        }
+        let before = params.before.map(|time| time.0);
+        let assumes = match self.core.queue().state() {
+            queue::State::Idle {} | queue::State::Busy {} | queue::State::Between {} => None,
+            queue::State::Draining { .. } => {
+                Some("the queue stops after the active job: the times are as if it went on")
+            }
+            queue::State::Held { .. } => Some("the queue is held: the times are as if it were released now"),
+            queue::State::Blocked { .. } => Some("the queue is blocked: the times are as if it went on now"),
+        };
+        let Some((snapshot, answered)) = self.order_forecast() else {
+            return self.answer::<()>(&to, Err(RpcError::unavailable("this server simulates nothing")));
+        };
+        let active_left_s = snapshot.active.as_ref().map(|active| active.left_s);
+        self.later(to, async move {
+            let plans = answered.await.map_err(|_| RpcError::unavailable("the server is stopping"))?;
+            Ok(forecast(&snapshot, &plans, active_left_s, before, assumes))
+        });
+    }
+
+    /// Reads every waiting script without running any.
+    fn read_queue(&mut self, to: ReplyTo) {
+        let catalogue = Arc::clone(&self.in_force.catalogue);
+        let snapshot = self.forecast_snapshot(Self::now());
+        self.later(to, async move {
+            let mut jobs = Vec::new();
+            for job in snapshot.waiting {
+                let read = findings::of_body(&job.spec.body, &catalogue).await;
+                jobs.push(JobForecast {
+                    id: job.id,
+                    ok: read.iter().all(|finding| finding.severity != Severity::Error),
+                    findings: read,
+                    estimate: None,
+                    expected_start: None,
+                    expected_finish: None,
+                });
+            }
+            Ok(QueueForecast {
+                jobs,
+                expected_finish: None,
+                fits_before: None,
+                at_least: true,
+                assumes: None,
+            })
+        });
+    }
+
+    /// Simulates for a client of the proxy dialect, which is told by events.
+    pub(in crate::server) fn proxy_simulate(
+        &mut self,
+        name: Option<String>,
+        code: Arc<str>,
+        uuid: Option<String>,
+    ) -> Result<(), String> {
+        let bench = self.bench(None).map_err(|error| error.message)?;
+        let uuid = uuid.unwrap_or_else(|| "0".into());
+        let to_self = self.to_self.clone();
+        let catalogue = Arc::clone(&self.in_force.catalogue);
+        let mut spec = unqueued(JobBody::Script { source: code, black_box: false });
+        spec.name = name.unwrap_or(spec.name);
+        let task = async move {
+            let read = findings::of_body(&spec.body, &catalogue).await;
+            let report = bench.report(&spec, read).await;
+            to_self.send(Inside::ProxySimulated { uuid, report: Box::new(report) }).ok();
+        };
+        self.pending.after.push(After::Read(Box::pin(task)));
+        Ok(())
+    }
+
+    /// Tells clients of the proxy dialect what a simulation has found, in NICOS's shapes.
+    pub(in crate::server) fn proxy_simulated(&mut self, uuid: &str, report: &DryRunReport) {
+        let now = Self::now().0 as f64 / 1000.0;
+        for finding in &report.findings {
+            let level = match finding.severity {
+                Severity::Error => 40,
+                Severity::Warning => 30,
+                Severity::Note => 20,
+            };
+            let line = finding.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            let text = format!("{line}{}\n", finding.message);
+            self.proxy_event("simmessage", &json!(["beamq", now, level, text, "", uuid]));
+        }
+        let seconds = report.totals.seconds.expected.filter(|_| report.ok).unwrap_or(-1.0);
+        let devices: serde_json::Map<_, _> = report
+            .devices
+            .iter()
+            .map(|device| {
+                let text =
+                    |value: Option<f64>| value.map_or_else(|| "?".to_owned(), |value| format!("{value:.6}"));
+                let range = json!([text(device.end), text(device.min), text(device.max), []]);
+                (device.name.clone(), range)
+            })
+            .collect();
+        self.proxy_event("simresult", &json!([seconds, devices, uuid]));
+    }
+}
+
+fn forecast(
+    snapshot: &Snapshot,
+    plans: &[(JobId, Arc<JobPlan>)],
+    active_left_s: Option<Option<f64>>,
+    before: Option<Timestamp>,
+    assumes: Option<&str>,
+) -> QueueForecast {
+    let by_id: std::collections::BTreeMap<_, _> = plans.iter().map(|(id, plan)| (*id, plan)).collect();
+    let turns = snapshot.waiting.iter().filter(|job| !job.held).map(|job| Turn {
+        id: job.id,
+        not_before: job.spec.not_before,
+        deadline: job.spec.deadline,
+    });
+    let found = outlook(snapshot.now, active_left_s, turns, |id| by_id.get(&id)?.seconds());
+    let jobs = snapshot.waiting.iter().map(|job| {
+        let plan = by_id.get(&job.id);
+        let mut findings = plan.map(|plan| plan.findings.clone()).unwrap_or_default();
+        findings.extend(about_times(&found, job.id, &job.spec, plan.copied()));
+        let times = found.jobs.get(&job.id).copied().unwrap_or_default();
+        JobForecast {
+            id: job.id,
+            ok: findings.iter().all(|finding| finding.severity != Severity::Error),
+            findings,
+            estimate: plan.and_then(|plan| plan.estimate()),
+            expected_start: times.start.map(Rfc3339),
+            expected_finish: times.finish.map(Rfc3339),
+        }
+    });
+    // What cannot be over before then does not fit, however long the unknown rest takes.
+    let fits_before = before.and_then(|before| match found.finish {
+        Some(finish) => Some(finish <= before),
+        None if found.not_before > before => Some(false),
+        None => None,
+    });
+    QueueForecast {
+        jobs: jobs.collect(),
+        expected_finish: found.finish.map(Rfc3339),
+        fits_before,
+        at_least: found.finish.is_none(),
+        assumes: assumes.map(str::to_owned),
+    }
+}
+
+/// What is to be said about a job that the times alone tell.
+fn about_times(found: &Outlook, id: JobId, spec: &JobSpec, plan: Option<&Arc<JobPlan>>) -> Vec<Finding> {
+    let finding = |code: &str, message: String, hint: &str| Finding {
+        severity: Severity::Warning,
+        code: code.into(),
+        file: None,
+        line: None,
+        column: None,
+        command: None,
+        parameter: None,
+        message,
+        hint: Some(hint.into()),
+    };
+    let mut findings = Vec::new();
+    if found.expires.contains(&id) {
+        findings.push(finding(
+            "expires_before_start",
+            "the deadline passes before its turn comes: it will expire".into(),
+            "move it forward, or give it a later deadline",
+        ));
+    }
+    let expected = plan.and_then(|plan| plan.plan.guess).map(|guess| guess.interval.expected);
+    let limit = spec.timeout_ms.map(|ms| ms as f64 / 1000.0);
+    if let Some((expected, limit)) = expected.zip(limit).filter(|(expected, limit)| expected > limit) {
+        findings.push(finding(
+            "longer_than_timeout",
+            format!("it takes about {expected:.0} s, and its time limit is {limit:.0} s: it will be ended"),
+            "give it a longer timeout, or make it shorter",
+        ));
+    }
+    findings
+}

@@ -1,0 +1,404 @@
+//! The task that estimates and simulates, so that the loop never does.
+//!
+//! It looks at the newest state of the queue only. What is known at once (formulas, earlier runs, the
+//! author's word) is told at once; then every waiting job is simulated from the predicted end of the one
+//! before, one at a time. What was simulated is kept, so that a changed queue costs only what is new in it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use beamq_machines::{JobId, JobSpec};
+use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    News, Snapshot,
+    desk::JobPlan,
+    durations::Lesson,
+    outlook::{Course, Turn},
+    workshop::{Run, Workshop, body_of, quick_plan},
+};
+use crate::{
+    dryrun::simulation::{InstrumentState, JobFacts},
+    estimate::Memory,
+    journal::Journal,
+    server::{dispatcher::Dispatcher, inside::Inside},
+};
+
+/// So many simulations are kept; a queue has seldom more jobs that differ.
+const KEPT: usize = 2_000;
+/// The plans of so many jobs are told with all their stretches; the others get theirs when their turn comes.
+const TOLD_WHOLE: usize = 20;
+/// So many jobs are estimated in one go.
+const AT_ONCE: usize = 200;
+
+/// The forecaster, as the loop holds it.
+#[derive(Debug)]
+pub(in crate::server) struct ForecastLink {
+    pub(super) snapshots: watch::Sender<Arc<Snapshot>>,
+    pub(super) orders: mpsc::UnboundedSender<Order>,
+    /// What is known of earlier runs.
+    pub(super) memory: watch::Receiver<Arc<Memory>>,
+    pub(super) workshop: Workshop,
+    /// Whether waiting jobs are estimated without anybody asking.
+    pub(super) background: bool,
+}
+
+/// What is expected of jobs.
+pub(super) type Plans = Vec<(JobId, Arc<JobPlan>)>;
+/// Where a forecast is waited for.
+pub(super) type Answer = oneshot::Sender<Plans>;
+
+/// What the loop asks of the forecaster.
+#[derive(Debug)]
+pub(in crate::server) enum Order {
+    /// Something was measured.
+    Learn(Lesson),
+    /// Simulate the whole of this queue, and give back what every job does.
+    Forecast(Arc<Snapshot>, Answer),
+}
+
+/// Starts the forecaster. It ends when the loop is gone.
+pub(in crate::server) fn start(
+    workshop: Workshop,
+    journal: Journal,
+    background: bool,
+    to_loop: mpsc::UnboundedSender<Inside>,
+) -> ForecastLink {
+    let (snapshots, newest) = watch::channel(Arc::default());
+    let (orders, ordered) = mpsc::unbounded_channel();
+    let (memory_told, memory) = watch::channel(Arc::default());
+    let forecaster = Forecaster {
+        workshop: workshop.clone(),
+        memory: Arc::default(),
+        memory_told,
+        newest,
+        orders: ordered,
+        forecasts: Vec::new(),
+        known: HashMap::new(),
+        kept: HashMap::new(),
+        clock: 0,
+        to_loop,
+    };
+    tokio::spawn(forecaster.run(journal));
+    ForecastLink { snapshots, orders, memory, workshop, background }
+}
+
+struct Forecaster {
+    workshop: Workshop,
+    memory: Arc<Memory>,
+    memory_told: watch::Sender<Arc<Memory>>,
+    newest: watch::Receiver<Arc<Snapshot>>,
+    orders: mpsc::UnboundedReceiver<Order>,
+    /// Forecasts that clients wait for.
+    forecasts: Vec<(Arc<Snapshot>, Answer)>,
+    /// What was told of the jobs of the newest queue.
+    known: HashMap<JobId, Arc<JobPlan>>,
+    kept: HashMap<Key, Kept>,
+    /// Counts the uses of what is kept.
+    clock: u64,
+    to_loop: mpsc::UnboundedSender<Inside>,
+}
+
+/// What a simulation depends on, but for what is known of earlier runs.
+type Key = [u8; 32];
+
+struct Kept {
+    plan: Arc<JobPlan>,
+    /// What was known of its commands then.
+    editions: Vec<(String, u64)>,
+    used: u64,
+}
+
+/// A job to be simulated.
+struct Task<'a> {
+    id: JobId,
+    spec: &'a Arc<JobSpec>,
+    owner: &'a str,
+}
+
+impl Forecaster {
+    async fn run(mut self, journal: Journal) {
+        match journal.durations().await {
+            Ok(durations) => self.learn(Lesson::of_journal(durations)),
+            Err(error) => tracing::warn!(%error, "earlier durations cannot be read; estimates do without"),
+        }
+        drop(journal);
+        while !self.to_loop.is_closed() {
+            let gone = tokio::select! {
+                changed = self.newest.changed() => {
+                    // That marks it as seen, so it is looked at here.
+                    self.estimate_newest();
+                    changed.is_err()
+                }
+                order = self.orders.recv() => match order {
+                    Some(order) => { self.take(order); false }
+                    None => true,
+                },
+            };
+            if gone {
+                return;
+            }
+            self.work().await;
+        }
+    }
+
+    fn take(&mut self, order: Order) {
+        match order {
+            Order::Learn(lesson) => self.learn(lesson),
+            Order::Forecast(snapshot, answer) => self.forecasts.push((snapshot, answer)),
+        }
+    }
+
+    fn learn(&mut self, lesson: Lesson) {
+        lesson.teach(Arc::make_mut(&mut self.memory));
+        self.memory_told.send_replace(Arc::clone(&self.memory));
+    }
+
+    /// Takes in what came meanwhile, and tells at once what is known at once.
+    fn listen(&mut self) {
+        while let Ok(order) = self.orders.try_recv() {
+            self.take(order);
+        }
+        if self.newest.has_changed().unwrap_or(false) {
+            self.estimate_newest();
+        }
+    }
+
+    /// Works until nothing is left to be found out about the newest queue.
+    async fn work(&mut self) {
+        loop {
+            self.listen();
+            while let Some((snapshot, answer)) = self.forecasts.pop() {
+                let forecast = self.chain(&snapshot, Some(&answer)).await;
+                answer.send(forecast.unwrap_or_default()).ok();
+                self.listen();
+            }
+            let newest = Arc::clone(&self.newest.borrow());
+            let whole = self.chain(&newest, None).await.is_some();
+            self.listen();
+            if whole && self.forecasts.is_empty() && Arc::ptr_eq(&newest, &self.newest.borrow()) {
+                return;
+            }
+            if self.to_loop.is_closed() {
+                return;
+            }
+        }
+    }
+
+    /// Estimates the jobs of the newest queue of which nothing is known yet.
+    fn estimate_newest(&mut self) {
+        let snapshot = Arc::clone(&self.newest.borrow_and_update());
+        let active = snapshot.active.iter().map(|job| (job.id, &job.spec));
+        let jobs: Vec<_> = active.chain(snapshot.waiting.iter().map(|job| (job.id, &job.spec))).collect();
+        let mut known = HashMap::with_capacity(jobs.len());
+        let now_ms = snapshot.now.0;
+        let mut told = Vec::new();
+        let mut same: BTreeMap<*const JobSpec, Arc<JobPlan>> = BTreeMap::new();
+        for (id, spec) in jobs {
+            let before = self.known.remove(&id).filter(|plan| Arc::ptr_eq(&plan.spec, spec));
+            let plan = before.unwrap_or_else(|| {
+                let fresh = || {
+                    let plan = quick_plan(spec, &snapshot.catalogue, &self.memory, now_ms);
+                    Arc::new(JobPlan {
+                        spec: Arc::clone(spec),
+                        whole: true,
+                        plan,
+                        simulated: false,
+                        end: None,
+                        findings: Vec::new(),
+                    })
+                };
+                // A job that is repeated a thousand times is estimated once.
+                let plan = Arc::clone(same.entry(Arc::as_ptr(spec)).or_insert_with(fresh));
+                if plan.plan.guess.is_some() {
+                    told.push((id, Arc::clone(&plan)));
+                }
+                plan
+            });
+            known.insert(id, plan);
+        }
+        self.known = known;
+        for some in told.chunks(AT_ONCE) {
+            self.tell(some.to_vec());
+        }
+    }
+
+    fn tell(&self, plans: Plans) {
+        self.to_loop.send(Inside::Forecast(News::Plans(plans))).ok();
+    }
+
+    /// Simulates the jobs of a queue in the order in which they run. `None` when it was given up: the
+    /// queue has changed, or nobody waits for the answer any more.
+    async fn chain(&mut self, snapshot: &Snapshot, answer: Option<&Answer>) -> Option<Plans> {
+        let mut state = snapshot.start.clone();
+        let mut found = Vec::new();
+        let mut busy_s = None;
+        if let Some(active) = &snapshot.active {
+            let task = Task { id: active.id, spec: &active.spec, owner: &active.owner };
+            let plan = self.simulated(snapshot, &task, &state, true, answer).await?;
+            busy_s = Some(active.left_s.or_else(|| plan.seconds()));
+            state = plan.end.clone().unwrap_or(state);
+        }
+        let jobs: HashMap<_, _> = snapshot.waiting.iter().map(|job| (job.id, job)).collect();
+        let turns = snapshot.waiting.iter().filter(|job| !job.held).map(|job| Turn {
+            id: job.id,
+            not_before: job.spec.not_before,
+            deadline: job.spec.deadline,
+        });
+        let mut course = Course::new(snapshot.now, busy_s, turns);
+        while let Some((id, _)) = course.next() {
+            let Some(job) = jobs.get(&id) else { continue };
+            let task = Task { id, spec: &job.spec, owner: &job.owner };
+            let plan = self.simulated(snapshot, &task, &state, found.len() < TOLD_WHOLE, answer).await?;
+            course.took(id, plan.seconds());
+            state = plan.end.clone().unwrap_or(state);
+            found.push((id, plan));
+            // A long queue of which all is known must not keep a thread for itself.
+            tokio::task::yield_now().await;
+        }
+        // A held job would start from wherever the queue is when it is released: its own length is told.
+        for job in snapshot.waiting.iter().filter(|job| job.held) {
+            let task = Task { id: job.id, spec: &job.spec, owner: &job.owner };
+            found.push((job.id, self.simulated(snapshot, &task, &state, false, answer).await?));
+        }
+        Some(found)
+    }
+
+    /// What a job does from a state on, as it was found earlier or by a simulation now.
+    async fn simulated(
+        &mut self,
+        snapshot: &Snapshot,
+        task: &Task<'_>,
+        state: &InstrumentState,
+        whole: bool,
+        answer: Option<&Answer>,
+    ) -> Option<Arc<JobPlan>> {
+        let key = key(task.spec, state, snapshot.catalogue.version());
+        self.clock += 1;
+        let memory = &self.memory;
+        let still_good =
+            |kept: &Kept| kept.editions.iter().all(|(command, edition)| memory.edition(command) == *edition);
+        let plan = match self.kept.get_mut(&key).filter(|kept| still_good(kept)) {
+            Some(kept) => {
+                kept.used = self.clock;
+                // The same text in another job: the plan is the same, but it is that job's.
+                if Arc::ptr_eq(&kept.plan.spec, task.spec) {
+                    Arc::clone(&kept.plan)
+                } else {
+                    Arc::new(JobPlan { spec: Arc::clone(task.spec), ..JobPlan::clone(&kept.plan) })
+                }
+            }
+            None => {
+                if answer.is_none() && self.is_wanted_elsewhere(snapshot) {
+                    return None;
+                }
+                let run = self.simulate(snapshot, task, state, answer).await?;
+                let now_ms = snapshot.now.0;
+                let quick = quick_plan(task.spec, &snapshot.catalogue, &self.memory, now_ms);
+                let plan = Arc::new(run.plan(task.spec, quick, &self.memory, now_ms));
+                self.keep(key, &plan);
+                plan
+            }
+        };
+        self.publish(task, &plan, whole);
+        Some(plan)
+    }
+
+    /// Whether a client waits for a forecast, or the queue has changed since.
+    fn is_wanted_elsewhere(&mut self, snapshot: &Snapshot) -> bool {
+        self.listen();
+        !self.forecasts.is_empty() || !std::ptr::eq(snapshot, Arc::as_ptr(&self.newest.borrow()))
+    }
+
+    /// Runs one simulation, and listens meanwhile. `None` when nobody wants it any more.
+    async fn simulate(
+        &mut self,
+        snapshot: &Snapshot,
+        task: &Task<'_>,
+        state: &InstrumentState,
+        answer: Option<&Answer>,
+    ) -> Option<Run> {
+        let facts = JobFacts {
+            id: Some(task.id.to_string()),
+            owner: task.owner.to_owned(),
+            tags: task.spec.tags.clone(),
+            group: task.spec.group.clone(),
+        };
+        let (workshop, memory) = (self.workshop.clone(), Arc::clone(&self.memory));
+        let running =
+            workshop.run(task.spec, facts, state.clone(), &snapshot.catalogue, &memory, snapshot.now.0);
+        let mut running = std::pin::pin!(running);
+        loop {
+            tokio::select! {
+                run = &mut running => return Some(run),
+                changed = self.newest.changed() => {
+                    changed.ok()?;
+                    self.estimate_newest();
+                    // What is not on the queue any more is simulated for nobody, unless a client asked.
+                    if answer.is_none() && !self.known.get(&task.id).is_some_and(|plan| Arc::ptr_eq(&plan.spec, task.spec)) {
+                        return None;
+                    }
+                }
+            }
+            if answer.is_some_and(oneshot::Sender::is_closed) {
+                return None;
+            }
+        }
+    }
+
+    fn publish(&mut self, task: &Task<'_>, plan: &Arc<JobPlan>, whole: bool) {
+        let Some(known) = self.known.get(&task.id).filter(|known| Arc::ptr_eq(&known.spec, task.spec)) else {
+            return;
+        };
+        let same = known.simulated
+            && known.estimate() == plan.estimate()
+            && known.end == plan.end
+            && (known.whole || !whole);
+        if same {
+            return;
+        }
+        let told = if whole { Arc::clone(plan) } else { Arc::new(plan.summary()) };
+        self.known.insert(task.id, Arc::clone(&told));
+        self.tell(vec![(task.id, told)]);
+    }
+
+    fn keep(&mut self, key: Key, plan: &Arc<JobPlan>) {
+        if self.kept.len() >= KEPT {
+            let mut uses: Vec<u64> = self.kept.values().map(|kept| kept.used).collect();
+            uses.sort_unstable();
+            let middle = uses.get(uses.len() / 2).copied().unwrap_or(self.clock);
+            self.kept.retain(|_, kept| kept.used > middle);
+        }
+        let commands = plan.plan.computed_calls.keys();
+        let editions = commands.map(|command| (command.clone(), self.memory.edition(command))).collect();
+        self.kept.insert(key, Kept { plan: Arc::clone(plan), editions, used: self.clock });
+    }
+}
+
+fn key(spec: &JobSpec, state: &InstrumentState, catalogue: &str) -> Key {
+    let mut hash = Sha256::new();
+    hash.update(body_of(spec));
+    for part in [spec.name.as_str(), spec.group.as_deref().unwrap_or_default(), catalogue] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    for tag in &spec.tags {
+        hash.update(tag);
+        hash.update([0]);
+    }
+    hash.update(state.0.to_string());
+    hash.finalize().into()
+}
+
+impl Dispatcher {
+    /// Asks for the forecast of the whole queue as it is now.
+    pub(super) fn order_forecast(&self) -> Option<(Arc<Snapshot>, oneshot::Receiver<Plans>)> {
+        let snapshot = Arc::new(self.forecast_snapshot(Self::now()));
+        let (answer, answered) = oneshot::channel();
+        self.forecast.link.as_ref()?.orders.send(Order::Forecast(Arc::clone(&snapshot), answer)).ok()?;
+        Some((snapshot, answered))
+    }
+}
