@@ -12,6 +12,7 @@ mod broker;
 mod clock;
 mod dryrun;
 mod durability;
+mod forecast;
 mod getstatus;
 mod idle_memory;
 mod machines;
@@ -33,7 +34,7 @@ use table::Table;
 /// A group of figures that are measured together.
 type Measure = fn(Effort, &mut Table);
 
-const ALL: [(&str, Measure); 14] = [
+const ALL: [(&str, Measure); 15] = [
     ("script_start", script_start::measure),
     ("throughput", throughput::measure),
     ("steering", steering::measure),
@@ -43,6 +44,7 @@ const ALL: [(&str, Measure); 14] = [
     ("reordering", reordering::measure),
     ("getstatus", getstatus::measure),
     ("broker", broker::measure),
+    ("forecast", forecast::measure),
     ("idle_memory", idle_memory::measure),
     ("stomp_codec", stomp_codec::measure),
     ("machines", machines::measure),

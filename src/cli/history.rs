@@ -67,7 +67,7 @@ fn params(args: &HistoryArgs) -> Map<String, Value> {
 }
 
 fn table(jobs: &[Job]) -> Table {
-    let mut table = Table::new(&["id", "ended", "state", "name", "owner", "took", "error"]);
+    let mut table = Table::new(&["id", "ended", "state", "name", "owner", "expected", "took", "error"]);
     for job in jobs {
         table.row(vec![
             (job.id.clone(), None),
@@ -75,9 +75,15 @@ fn table(jobs: &[Job]) -> Table {
             (job.state.words(), render::state_tone(&job.state)),
             (render::cell(&job.name, 32), None),
             (render::cell(&job.owner, 16), None),
+            (predicted(job), None),
             (render::seconds(job).map(moment::duration).unwrap_or_default(), None),
             (render::error_line(job).map(|error| render::cell(&error, 80)).unwrap_or_default(), None),
         ]);
     }
     table
+}
+
+/// What was expected when the job started; nothing when that was unknown.
+fn predicted(job: &Job) -> String {
+    job.estimate.as_ref().map(|estimate| render::estimate(Some(estimate))).unwrap_or_default()
 }

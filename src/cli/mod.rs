@@ -64,7 +64,7 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Check catalogue files
     Check(check::CheckArgs),
-    /// Say what a script would do, without touching the instrument
+    /// Say what a script, a job or the whole queue would do, without touching the instrument
     DryRun(dry_run::DryRunArgs),
     /// Put scripts into the queue
     Submit(submit::SubmitArgs),

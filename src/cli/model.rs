@@ -64,6 +64,8 @@ pub struct Job {
     pub started_at: Option<String>,
     pub finished_at: Option<String>,
     pub estimate: Option<Estimate>,
+    pub expected_start: Option<String>,
+    pub expected_finish: Option<String>,
     pub progress: Option<Progress>,
     pub elapsed: Option<Elapsed>,
     pub report: Option<Report>,
@@ -77,6 +79,7 @@ pub struct Estimate {
     pub low_s: Option<f64>,
     pub expected_s: Option<f64>,
     pub high_s: Option<f64>,
+    pub at_least: bool,
     pub source: String,
 }
 

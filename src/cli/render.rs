@@ -3,7 +3,7 @@
 use beamq_machines::{Phase, Report};
 
 use super::{
-    model::{Finding, Group, Job, JobState, Prompt},
+    model::{Estimate, Finding, Group, Job, JobState, Prompt},
     moment,
     terminal::{Terminal, Tone},
 };
@@ -64,6 +64,16 @@ pub fn cell(text: &str, longest: usize) -> String {
         return text.chars().map(clean).collect();
     }
     text.chars().take(longest.saturating_sub(1)).map(clean).chain(['…']).collect()
+}
+
+/// How long a job is expected to take: `12 min 30 s`, `at least 1 h 05 min`, `unknown`.
+#[must_use]
+pub fn estimate(estimate: Option<&Estimate>) -> String {
+    let Some((estimate, expected)) = estimate.and_then(|one| Some((one, one.expected_s?))) else {
+        return "unknown".to_owned();
+    };
+    let at_least = if estimate.at_least { "at least " } else { "" };
+    format!("{at_least}{}", moment::duration(expected))
 }
 
 /// How far a series of jobs has come: `night: 3 of 12, 1 did not succeed`.

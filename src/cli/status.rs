@@ -65,12 +65,15 @@ fn text(status: &Status, info: &Info, page: &Queue, terminal: &Terminal) -> Vec<
                 render::state_tone(&job.state).map_or(words.clone(), |tone| terminal.tone(tone, &words));
             let place = render::whereabouts(job);
             let separator = if place.is_empty() { "" } else { " · " };
+            let finish =
+                job.expected_finish.as_deref().map(|time| format!(" · done about {}", moment::short(time)));
             row(
                 "active",
                 format!(
-                    "{} {state} (by {}){separator}{place}",
+                    "{} {state} (by {}){separator}{place}{}",
                     render::job_name(job),
-                    render::cell(&job.owner, 30)
+                    render::cell(&job.owner, 30),
+                    finish.unwrap_or_default()
                 ),
             )
         }

@@ -13,13 +13,13 @@ use super::{
     views::{self, QueuePage},
 };
 use crate::{
-    journal::{AuditQuery, AuditRow, HistoryQuery, Journal, JournalError},
+    journal::{AuditQuery, AuditRow, CallDurationRow, HistoryQuery, Journal, JournalError},
     protocol::{
         DurationText, EventKind, Request, Rfc3339, RpcError, native, openrpc,
         request::{GetOutput, ListAudit, ListHistory, Subscribe},
         view::{
-            AuditEntry, AuditView, HistoryView, JobReply, JobView, OutputSize, OutputView, QueueStatus,
-            ServerInfo, StatusView, Subscribed,
+            AuditEntry, AuditView, CallTaken, HistoryView, JobReply, JobView, OutputSize, OutputView,
+            QueueStatus, ServerInfo, StatusView, Subscribed,
         },
     },
 };
@@ -212,6 +212,10 @@ impl Dispatcher {
                 None => ended_job(&journal, id).await?,
             };
             let size = journal.output_size(id.0).await.map_err(|error| unreadable(&error))?;
+            if job.state.is_final() {
+                let calls = journal.calls_of(id.0).await.map_err(|error| unreadable(&error))?;
+                job.calls = calls.into_iter().map(call_taken).collect();
+            }
             job.output = Some(OutputSize { lines: size.lines, bytes: size.bytes, dropped: size.dropped });
             Ok(JobReply { job })
         });
@@ -320,6 +324,18 @@ fn spec_of(view: JobView) -> JobSpec {
 
 fn unreadable(error: &JournalError) -> RpcError {
     RpcError::unavailable(error.to_string())
+}
+
+fn call_taken(row: CallDurationRow) -> CallTaken {
+    CallTaken {
+        command: row.command,
+        // What is stored is a JSON object.
+        arguments: serde_json::from_str(&row.arguments).unwrap_or_default(),
+        line: row.line,
+        started_at: Rfc3339(beamq_machines::Timestamp(row.started_ms)),
+        computed_s: row.predicted_s,
+        took_s: row.active_s,
+    }
 }
 
 fn audit_entry(row: AuditRow) -> AuditEntry {

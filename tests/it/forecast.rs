@@ -254,3 +254,34 @@ async fn a_job_that_cannot_start_before_its_deadline_is_told_in_the_forecast() {
     assert!(codes(0).contains(&"longer_than_timeout".to_owned()), "{forecast}");
     assert!(codes(1).contains(&"expires_before_start".to_owned()), "{forecast}");
 }
+
+#[tokio::test]
+async fn a_client_of_the_proxy_dialect_is_told_what_a_simulation_found_by_events() {
+    let server = server().await;
+    let mut raw = crate::raw::Raw::connect(&server).await;
+    let login = json!({"command": "authenticate", "login": "gui", "passwd": server.token, "display": ""});
+    raw.body(&login.to_string()).await;
+    while raw.message().await["success"] != true {}
+    let wish = json!({"command": "simulate", "code": "if True\n  pass\n", "name": "x", "uuid": "abc-1"});
+    raw.body(&wish.to_string()).await;
+    let (mut acknowledged, mut told) = (false, false);
+    let result = loop {
+        let message = raw.message().await;
+        match message["event"].as_str() {
+            None => {
+                assert_eq!(message, json!({"success": true, "payload": null}));
+                acknowledged = true;
+            }
+            Some("simmessage") => {
+                let payload = &message["payload"];
+                told |=
+                    payload[2] == 40 && payload[5] == "abc-1" && text(&payload[3]).starts_with("line 1: ");
+            }
+            Some("simresult") => break message["payload"].clone(),
+            Some(_) => {}
+        }
+    };
+    assert!(acknowledged && told, "a message for each finding, after the reply");
+    assert_eq!((&result[0], &result[2]), (&json!(-1.0), &json!("abc-1")), "{result}");
+    assert!(result[1].is_object(), "{result}");
+}

@@ -28,6 +28,7 @@ mod crash;
 mod crowd;
 mod documents;
 mod dry_run;
+mod dry_run_policy;
 mod engine_python;
 mod forecast;
 mod harness;

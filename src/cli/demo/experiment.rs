@@ -4,6 +4,7 @@ use std::{collections::HashSet, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 
+use super::server::SPEED;
 use crate::cli::{
     connect::Session,
     exit::{Exit, Failure},
@@ -36,6 +37,8 @@ struct Seen {
     paused_at: Option<u32>,
     resumed: bool,
     held: bool,
+    /// What the dry run of the job of commands said, in seconds.
+    predicted_s: Option<f64>,
 }
 
 struct Demo<'a> {
@@ -72,6 +75,9 @@ pub(super) async fn run(session: &Session, data: &Path) -> Result<(), Failure> {
         jobs.push(follow::job(session, id).await?);
     }
     demo.summarise(&jobs)?;
+    if let Some(calls) = jobs.get(4) {
+        demo.compare(calls).await?;
+    }
     judge(&jobs, &demo.seen)
 }
 
@@ -115,11 +121,41 @@ impl Demo<'_> {
             {"command": "waitfor_frames", "parameters": {"frames": 600}},
             {"command": "end", "parameters": {}},
         ]);
+        self.dry_run(&calls).await?;
         let jobs = json!([
             {"name": "empty beam", "commands": calls, "group": "demo"},
             {"name": "measurement.py", "script": MEASUREMENT, "group": "demo"},
         ]);
         self.submit_batch(jobs).await
+    }
+
+    /// Shows what the calls would do, before anything moves.
+    async fn dry_run(&mut self, calls: &Value) -> Result<(), Failure> {
+        let report: Value = self.session.call("dryrun.commands", json!({"commands": calls})).await?;
+        let expected = report.pointer("/totals/seconds/expected").and_then(Value::as_f64);
+        self.seen.predicted_s = expected;
+        let ok = report.get("ok").and_then(Value::as_bool) == Some(true);
+        let length = expected.map_or_else(|| "a time that is not known".to_owned(), moment::duration);
+        self.explain(&format!(
+            "a dry run of it finds {} and takes {length} of the instrument's time, none of yours",
+            if ok { "no mistake" } else { "mistakes" },
+        ))
+    }
+
+    /// Holds what the commands of a job took against what the dry run has said.
+    async fn compare(&self, job: &Job) -> Result<(), Failure> {
+        let answer: Value = self.session.call("job.get", json!({"id": job.id})).await?;
+        let calls = answer.pointer("/job/calls").and_then(Value::as_array).cloned().unwrap_or_default();
+        let took: f64 = calls.iter().filter_map(|call| call.get("took_s")?.as_f64()).sum();
+        let predicted = self.seen.predicted_s.map_or_else(|| "nothing".to_owned(), moment::duration);
+        self.explain(&format!(
+            "the dry run of “{}” said {predicted}; its commands took {} of the instrument's time, which runs",
+            job.name,
+            moment::duration(took * f64::from(SPEED)),
+        ))?;
+        self.explain(&format!(
+            "{SPEED} times faster here: beamq has learnt from that, and expects it the next time"
+        ))
     }
 
     async fn submit_batch(&self, jobs: Value) -> Result<Vec<String>, Failure> {
@@ -193,7 +229,8 @@ impl Demo<'_> {
         if terminal.json {
             let rows: Vec<_> = jobs
                 .iter()
-                .map(|job| json!({"id": job.id, "name": job.name, "state": job.state.0, "elapsed_s": render::seconds(job)}))
+                .map(|job| json!({"id": job.id, "name": job.name, "state": job.state.0, "elapsed_s": render::seconds(job),
+                    "expected_s": job.estimate.as_ref().and_then(|estimate| estimate.expected_s)}))
                 .collect();
             return terminal.document(&json!({"summary": rows}));
         }
@@ -244,6 +281,7 @@ fn judge(jobs: &[Job], seen: &Seen) -> Result<(), Failure> {
         (corrected.rerun_of.as_ref() == Some(&failing.id), "the new job names the job that it runs again"),
         (calls.state.succeeded(), "the job of command calls succeeds"),
         (measurement.state.succeeded(), "the script that uses the commands succeeds"),
+        (seen.predicted_s.is_some_and(|seconds| seconds > 0.0), "a dry run tells how long the commands take"),
     ];
     let missed: Vec<_> = checks.iter().filter(|(good, _)| !good).map(|(_, what)| *what).collect();
     if missed.is_empty() { Ok(()) } else { Err(unplanned(&missed.join("; "))) }
@@ -273,7 +311,13 @@ mod tests {
             Report { error_type: "NameError".into(), line: line_of_the_mistake(), ..Report::default() };
         let failing = Job { report: Some(report), ..job("3", "failed") };
         let corrected = Job { rerun_of: Some("3".into()), ..job("4", "succeeded") };
-        let seen = Seen { asked_to_pause: true, paused_at: Some(40), resumed: true, held: true };
+        let seen = Seen {
+            asked_to_pause: true,
+            paused_at: Some(40),
+            resumed: true,
+            held: true,
+            predicted_s: Some(66.0),
+        };
         let jobs = vec![
             job("1", "succeeded"),
             job("2", "succeeded"),

@@ -28,6 +28,9 @@ const START: Duration = Duration::from_secs(15);
 /// The longest wait for the server to stop by itself.
 const STOP: Duration = Duration::from_secs(15);
 
+/// How many seconds of the instrument pass in one of the demo.
+pub(super) const SPEED: u32 = 120;
+
 /// A server that ends with this value, and its data directory with it, unless it is kept.
 pub(super) struct DemoServer {
     child: Child,
@@ -59,7 +62,7 @@ impl DemoServer {
             .arg(&data.path)
             // The demo is to show the same thing whatever is set for this user's own server.
             // Minutes of beam in a blink: the demo is to be short.
-            .env("BEAMQ_DEMO_SPEED", "120")
+            .env("BEAMQ_DEMO_SPEED", SPEED.to_string())
             .env_remove("BEAMQ_CONFIG")
             .env_remove("BEAMQ_SERVER")
             .env_remove("BEAMQ_DATA")

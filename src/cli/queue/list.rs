@@ -28,7 +28,7 @@ fn text(queue: &Queue, terminal: &Terminal) -> Vec<String> {
     if queue.active.is_none() && queue.waiting.is_empty() {
         return lines;
     }
-    let mut table = Table::new(&["", "id", "state", "name", "owner", "estimate", "group"]);
+    let mut table = Table::new(&["", "id", "state", "name", "owner", "estimate", "done about", "group"]);
     if let Some(active) = &queue.active {
         table.row(row("▸".to_owned(), active));
     }
@@ -41,14 +41,14 @@ fn text(queue: &Queue, terminal: &Terminal) -> Vec<String> {
 }
 
 fn row(position: String, job: &Job) -> Vec<(String, Option<Tone>)> {
-    let expected = job.estimate.as_ref().and_then(|estimate| estimate.expected_s);
     vec![
         (position, None),
         (job.id.clone(), None),
         (job.state.words(), render::state_tone(&job.state)),
         (render::cell(&job.name, 40), None),
         (render::cell(&job.owner, 16), None),
-        (expected.map_or_else(|| "unknown".to_owned(), moment::duration), None),
+        (render::estimate(job.estimate.as_ref()), None),
+        (job.expected_finish.as_deref().map(moment::short).unwrap_or_default(), None),
         (job.group.as_deref().map(|group| render::cell(group, 24)).unwrap_or_default(), None),
     ]
 }
@@ -65,6 +65,7 @@ mod tests {
             "active": {"id": "5", "name": "cells.py", "state": "running", "owner": "ann"},
             "waiting": [
                 {"id": "6", "name": "scan", "state": "queued", "owner": "bob", "group": "night",
+                    "expected_finish": "2020-03-01T22:30:00Z",
                     "estimate": {"low_s": 60.0, "expected_s": 90.0, "high_s": 120.0, "source": "history"}},
                 {"id": "17", "name": "cool down", "state": "held", "owner": "ann"},
             ],
@@ -72,13 +73,14 @@ mod tests {
         }))
         .unwrap_or_default();
         let lines = text(&queue, &Terminal::new(false, false, ColorWhen::Never));
+        let finish = moment::short("2020-03-01T22:30:00Z");
         assert_eq!(
             lines,
             [
                 "queue busy, 2 waiting, revision 8",
-                "   id  state    name       owner  estimate    group",
+                "   id  state    name       owner  estimate    done about        group",
                 "▸  5   running  cells.py   ann    unknown",
-                "0  6   queued   scan       bob    1 min 30 s  night",
+                &format!("0  6   queued   scan       bob    1 min 30 s  {finish}  night"),
                 "1  17  held     cool down  ann    unknown",
                 "group night: 3 of 12, 1 did not succeed",
             ]

@@ -88,6 +88,9 @@ pub struct DryRunQueue {
     /// How far to go.
     #[serde(default)]
     pub mode: DryRunMode,
+    /// Forecast as if the first waiting job began at this time, or later when the active one is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Rfc3339>,
     /// Say whether the queue is finished by this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Rfc3339>,

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use beamq_machines::{CommandCall, JobBody, JobId, JobKind, JobSpec, Progress, Report};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::Finding;
 use crate::protocol::{DurationText, Rfc3339};
@@ -249,6 +250,28 @@ pub struct JobView {
     /// Whole form: how much output there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputSize>,
+    /// Whole form of a job that has ended: the calls of commands that ended well, with what they took.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallTaken>,
+}
+
+/// How long a call of a command took, and how long it was computed to take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallTaken {
+    /// The command.
+    pub command: String,
+    /// Its arguments by name, with defaults.
+    pub arguments: Map<String, Value>,
+    /// The line of the script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// When it began.
+    pub started_at: Rfc3339,
+    /// What its formula or the simulation said before the job started, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computed_s: Option<f64>,
+    /// How long it took without pauses, in seconds.
+    pub took_s: f64,
 }
 
 impl JobView {
@@ -281,6 +304,7 @@ impl JobView {
             script: None,
             commands: None,
             output: None,
+            calls: Vec::new(),
         }
     }
 

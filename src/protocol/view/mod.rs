@@ -12,8 +12,8 @@ pub use dryrun::{
     DeviceRange, DryRunReport, Finding, JobForecast, QueueForecast, Seconds, Severity, TimelineEntry, Totals,
 };
 pub use job::{
-    Elapsed, Estimate, EstimateSource, HistoryView, JobCreated, JobEdited, JobReply, JobStateName, JobView,
-    OutputSize,
+    CallTaken, Elapsed, Estimate, EstimateSource, HistoryView, JobCreated, JobEdited, JobReply, JobStateName,
+    JobView, OutputSize,
 };
 pub use output::{OutputLineView, OutputView};
 pub use queue::{

@@ -9,16 +9,16 @@ use super::{
     Snapshot,
     desk::JobPlan,
     outlook::{Outlook, Turn, outlook},
-    workshop::Workshop,
+    workshop::{Workshop, quick_plan},
 };
 use crate::{
     catalogue::Catalogue,
     dryrun::simulation::{InstrumentState, JobFacts},
-    estimate::Memory,
+    estimate::{Interval, Memory},
     protocol::{
         Rfc3339, RpcError,
         request::{DryRunMode, DryRunQueue},
-        view::{DryRunReport, Finding, JobForecast, QueueForecast, Severity},
+        view::{DryRunReport, Finding, JobForecast, QueueForecast, Seconds, Severity},
     },
     server::{
         clients::ReplyTo,
@@ -46,7 +46,21 @@ impl Bench {
             .workshop
             .run(spec, facts, self.start.clone(), &self.catalogue, &self.memory, self.now.0)
             .await;
-        with_read(run.simulated.report, read)
+        let mut report = with_read(run.simulated.report, read);
+        if report.totals.seconds.expected.is_none() {
+            // What is known without a run stands.
+            let plan = quick_plan(spec, &self.catalogue, &self.memory, self.now.0);
+            if let Some(guess) = plan.guess {
+                let Interval { low, expected, high } = guess.interval;
+                report.totals.seconds = Seconds {
+                    low: Some(low),
+                    expected: Some(expected),
+                    high: Some(high),
+                    at_least: plan.at_least,
+                };
+            }
+        }
+        report
     }
 }
 
@@ -118,7 +132,7 @@ impl Dispatcher {
             queue::State::Held { .. } => Some("the queue is held: the times are as if it were released now"),
             queue::State::Blocked { .. } => Some("the queue is blocked: the times are as if it went on now"),
         };
-        let Some((snapshot, answered)) = self.order_forecast() else {
+        let Some((snapshot, answered)) = self.order_forecast(params.at.map(|time| time.0)) else {
             return self.answer::<()>(&to, Err(RpcError::unavailable("this server simulates nothing")));
         };
         let active_left_s = snapshot.active.as_ref().map(|active| active.left_s);
@@ -218,7 +232,8 @@ fn forecast(
         not_before: job.spec.not_before,
         deadline: job.spec.deadline,
     });
-    let found = outlook(snapshot.now, active_left_s, turns, |id| by_id.get(&id)?.seconds());
+    let found =
+        outlook(snapshot.now, active_left_s, snapshot.not_before, turns, |id| by_id.get(&id)?.seconds());
     let jobs = snapshot.waiting.iter().map(|job| {
         let plan = by_id.get(&job.id);
         let mut findings = plan.map(|plan| plan.findings.clone()).unwrap_or_default();

@@ -143,6 +143,7 @@ impl Dispatcher {
         Snapshot {
             catalogue: Arc::clone(&self.in_force.catalogue),
             now,
+            not_before: None,
             start: self.forecast.instrument.clone(),
             active: queue.active.and_then(|id| self.core.job(id)).map(|machine| ActiveJob {
                 id: machine.id,
@@ -177,7 +178,7 @@ impl Dispatcher {
             let machine = self.core.job(id)?;
             self.forecast.plan(id, &machine.spec)?.seconds()
         };
-        outlook(now, queue.active.map(|_| self.left_of_active(now)), turns, seconds)
+        outlook(now, queue.active.map(|_| self.left_of_active(now)), None, turns, seconds)
     }
 
     /// Works out when waiting jobs start and end, unless that was done just now. While the queue starts

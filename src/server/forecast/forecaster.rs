@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use beamq_machines::{JobId, JobSpec};
+use beamq_machines::{JobId, JobSpec, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -248,7 +248,7 @@ impl Forecaster {
             not_before: job.spec.not_before,
             deadline: job.spec.deadline,
         });
-        let mut course = Course::new(snapshot.now, busy_s, turns);
+        let mut course = Course::new(snapshot.now, busy_s, turns).not_before(snapshot.not_before);
         while let Some((id, _)) = course.next() {
             let Some(job) = jobs.get(&id) else { continue };
             let task = Task { id, spec: &job.spec, owner: &job.owner };
@@ -395,8 +395,11 @@ fn key(spec: &JobSpec, state: &InstrumentState, catalogue: &str) -> Key {
 
 impl Dispatcher {
     /// Asks for the forecast of the whole queue as it is now.
-    pub(super) fn order_forecast(&self) -> Option<(Arc<Snapshot>, oneshot::Receiver<Plans>)> {
-        let snapshot = Arc::new(self.forecast_snapshot(Self::now()));
+    pub(super) fn order_forecast(
+        &self,
+        not_before: Option<Timestamp>,
+    ) -> Option<(Arc<Snapshot>, oneshot::Receiver<Plans>)> {
+        let snapshot = Arc::new(Snapshot { not_before, ..self.forecast_snapshot(Self::now()) });
         let (answer, answered) = oneshot::channel();
         self.forecast.link.as_ref()?.orders.send(Order::Forecast(Arc::clone(&snapshot), answer)).ok()?;
         Some((snapshot, answered))

@@ -31,6 +31,8 @@ use crate::{catalogue::Catalogue, dryrun::simulation::InstrumentState};
 pub(super) struct Snapshot {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) now: Timestamp,
+    /// No waiting job begins before this time.
+    pub(super) not_before: Option<Timestamp>,
     /// The instrument before the active job, or before the first waiting one.
     pub(super) start: InstrumentState,
     pub(super) active: Option<ActiveJob>,

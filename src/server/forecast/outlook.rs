@@ -55,6 +55,12 @@ impl Course {
         course
     }
 
+    /// Nothing begins before this time.
+    pub(super) fn not_before(mut self, time: Option<Timestamp>) -> Self {
+        self.now = time.map_or(self.now, |time| time.max(self.now));
+        self
+    }
+
     /// The next job that runs, with its start if that is known.
     pub(super) fn next(&mut self) -> Option<(JobId, Option<Timestamp>)> {
         loop {
@@ -101,10 +107,11 @@ impl Course {
 pub(super) fn outlook(
     now: Timestamp,
     busy_s: Option<Option<f64>>,
+    not_before: Option<Timestamp>,
     jobs: impl Iterator<Item = Turn>,
     seconds: impl Fn(JobId) -> Option<f64>,
 ) -> Outlook {
-    let mut course = Course::new(now, busy_s, jobs);
+    let mut course = Course::new(now, busy_s, jobs).not_before(not_before);
     while let Some((id, _)) = course.next() {
         course.took(id, seconds(id));
     }
@@ -132,7 +139,7 @@ mod tests {
     #[test]
     fn r26_each_job_starts_when_the_one_before_has_ended() {
         let jobs = [turn(2), turn(1)];
-        let found = outlook(NOON, Some(Some(30.0)), jobs.into_iter(), |id| Some(100.0 * id.0 as f64));
+        let found = outlook(NOON, Some(Some(30.0)), None, jobs.into_iter(), |id| Some(100.0 * id.0 as f64));
         assert_eq!(times(&found), [(1, after(230), after(330)), (2, after(30), after(230))]);
         assert_eq!((found.finish, found.expires), (after(330), Vec::new()));
     }
@@ -140,7 +147,7 @@ mod tests {
     #[test]
     fn behind_something_unknown_there_are_no_times_but_an_earliest_one() {
         let jobs = [turn(1), turn(2), turn(3)];
-        let found = outlook(NOON, None, jobs.into_iter(), |id| (id.0 != 2).then_some(60.0));
+        let found = outlook(NOON, None, None, jobs.into_iter(), |id| (id.0 != 2).then_some(60.0));
         assert_eq!(times(&found), [(1, after(0), after(60)), (2, after(60), None), (3, None, None)]);
         assert_eq!((found.finish, found.not_before), (None, Timestamp(NOON.0 + 120_000)));
     }
@@ -148,22 +155,30 @@ mod tests {
     #[test]
     fn a_job_that_may_not_start_yet_is_passed_over_and_waited_for_when_nothing_else_is_left() {
         let late = Turn { not_before: after(1000), ..turn(1) };
-        let found = outlook(NOON, None, [late, turn(2)].into_iter(), |_| Some(60.0));
+        let found = outlook(NOON, None, None, [late, turn(2)].into_iter(), |_| Some(60.0));
         assert_eq!(times(&found), [(1, after(1000), after(1060)), (2, after(0), after(60))]);
     }
 
     #[test]
     fn a_job_whose_deadline_passes_before_its_turn_does_not_run() {
         let hasty = Turn { deadline: after(30), ..turn(2) };
-        let found = outlook(NOON, None, [turn(1), hasty, turn(3)].into_iter(), |_| Some(60.0));
+        let found = outlook(NOON, None, None, [turn(1), hasty, turn(3)].into_iter(), |_| Some(60.0));
         assert_eq!(times(&found), [(1, after(0), after(60)), (3, after(60), after(120))]);
         assert_eq!(found.expires, [JobId(2)]);
     }
 
     #[test]
+    fn a_forecast_for_a_later_begin_waits_for_it_and_for_the_active_job() {
+        let found = outlook(NOON, Some(Some(30.0)), after(600), [turn(1)].into_iter(), |_| Some(60.0));
+        assert_eq!(times(&found), [(1, after(600), after(660))]);
+        let found = outlook(NOON, Some(Some(900.0)), after(600), [turn(1)].into_iter(), |_| Some(60.0));
+        assert_eq!(times(&found), [(1, after(900), after(960))]);
+    }
+
+    #[test]
     fn an_empty_queue_is_over_with_its_active_job() {
-        let found = outlook(NOON, Some(None), std::iter::empty(), |_| None);
+        let found = outlook(NOON, Some(None), None, std::iter::empty(), |_| None);
         assert_eq!((found.finish, found.not_before), (None, NOON));
-        assert_eq!(outlook(NOON, Some(Some(5.0)), std::iter::empty(), |_| None).finish, after(5));
+        assert_eq!(outlook(NOON, Some(Some(5.0)), None, std::iter::empty(), |_| None).finish, after(5));
     }
 }

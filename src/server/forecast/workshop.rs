@@ -146,7 +146,12 @@ impl Run {
             (plan.guess, plan.at_least) = (Some(guess), false);
         }
         if plan.guess.is_none() {
-            (plan.guess, plan.at_least) = (quick.guess, quick.at_least);
+            // The run tells nothing about times: what is known without it stands.
+            let entries = if quick.entries.is_empty() { plan.entries } else { quick.entries.clone() };
+            plan = Plan { entries, ..quick.clone() };
+        }
+        if plan.computed_calls.is_empty() {
+            plan.computed_calls = quick.computed_calls;
         }
         JobPlan {
             spec: Arc::clone(spec),
