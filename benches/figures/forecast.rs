@@ -81,9 +81,8 @@ async fn forecast(server: &Server, jobs: usize) -> (f64, Vec<f64>, Vec<f64>) {
     let _: Value = asker.call("queue.hold", json!({})).await.unwrap();
     let _: Value = asker.call("job.submit_batch", json!({"jobs": batch})).await.unwrap();
     let start = Instant::now();
-    let forecast = asker.call::<Value>("dryrun.queue", json!({}));
-    let mut forecast = std::pin::pin!(forecast);
     let mut meanwhile = Vec::new();
+    let mut forecast = Box::pin(asker.call::<Value>("dryrun.queue", json!({})));
     let seconds = loop {
         tokio::select! {
             answer = &mut forecast => {
@@ -94,6 +93,7 @@ async fn forecast(server: &Server, jobs: usize) -> (f64, Vec<f64>, Vec<f64>) {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
+    drop(forecast);
     let _: Value = asker.call("queue.clear", json!({})).await.unwrap();
     asker.close().await;
     other.close().await;

@@ -472,7 +472,7 @@ async fn durations_are_kept_with_what_was_predicted_and_go_with_their_job() {
     assert_eq!(kept.jobs, [took(1, true)], "what did not come to its own end says nothing");
     assert_eq!(kept.calls, [call(1, "cool", 61.0), call(2, "cool", 62.0), call(2, "begin", 1.0)]);
     assert_eq!(journal.calls_of(2).await.unwrap(), [call(2, "cool", 62.0), call(2, "begin", 1.0)]);
-    journal.prune(Duration::from_secs(5), 8_000).await.unwrap();
+    journal.prune(Some(Duration::from_secs(5)), None, 8_000).await.unwrap();
     let kept = journal.durations().await.unwrap();
     assert_eq!((kept.jobs.len(), kept.calls.len()), (0, 2));
 }

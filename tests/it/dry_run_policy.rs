@@ -13,8 +13,8 @@ const BROKEN: &str = "from beamq.commands import waitfor_uamps\nprint('fine')\nw
 async fn server() -> Server {
     let mut config = String::from("dry_run: {user: block, scientist: warn, admin: never}\naccounts:\n");
     for role in ["user", "scientist"] {
-        let hash = hash(&format!("{role} secret"));
-        config.push_str(&format!("  - {{user: {role}-1, role: {role}, password_hash: \"{hash}\"}}\n"));
+        let secret = hash(&format!("{role} secret"));
+        config.push_str(&format!("  - {{user: {role}-1, role: {role}, password_hash: \"{secret}\"}}\n"));
     }
     Server::with(&config).await
 }

@@ -260,10 +260,10 @@ async fn a_client_of_the_proxy_dialect_is_told_what_a_simulation_found_by_events
     let server = server().await;
     let mut raw = crate::raw::Raw::connect(&server).await;
     let login = json!({"command": "authenticate", "login": "gui", "passwd": server.token, "display": ""});
-    raw.body(&login.to_string()).await;
+    raw.body(login.to_string()).await;
     while raw.message().await["success"] != true {}
     let wish = json!({"command": "simulate", "code": "if True\n  pass\n", "name": "x", "uuid": "abc-1"});
-    raw.body(&wish.to_string()).await;
+    raw.body(wish.to_string()).await;
     let (mut acknowledged, mut told) = (false, false);
     let result = loop {
         let message = raw.message().await;

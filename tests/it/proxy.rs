@@ -432,7 +432,6 @@ async fn what_is_wrong_with_a_command_is_said() {
         (json!({"command": "break", "level": 0}), "level must be"),
         (json!({"command": "getmessages", "n": "x"}), "n must be"),
         (json!({"command": "eval", "expr": "1"}), "needs the nicos engine"),
-        (json!({"command": "simulate", "name": "x", "code": "pass", "uuid": "u"}), "not available yet"),
         (json!({"command": 7}), "not a command"),
     ] {
         let said = gui.refused(message.clone()).await;

@@ -112,12 +112,8 @@ fn report_lines(id: &str, report: DryRunReport, terminal: &Terminal) -> Vec<Stri
             hint: finding.hint.clone(),
         })
         .collect();
-    let simulated = Simulated {
-        report,
-        end: InstrumentState::default(),
-        passages: Vec::new(),
-        diagnostics: Vec::new(),
-    };
+    let simulated =
+        Simulated { report, end: InstrumentState::default(), passages: Vec::new(), diagnostics: Vec::new() };
     let rehearsed = Rehearsed { name: format!("job {id}"), begins_at: jiff::Timestamp::now(), simulated };
     let mut lines = timeline::lines(&rehearsed, terminal);
     lines.extend(findings.iter().map(|finding| finding_line(finding, terminal)));

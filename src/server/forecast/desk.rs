@@ -122,6 +122,9 @@ impl Dispatcher {
     /// The queue has changed: what is expected of it is looked at again, outside the loop.
     pub(in crate::server) fn forecast_queue_changed(&mut self) {
         self.forecast.looked_at = None;
+        if !self.queue_goes_on() {
+            self.forecast.ahead = Outlook::default();
+        }
         let Some(link) = &self.forecast.link else { return };
         if link.background {
             let snapshot = self.forecast_snapshot(Self::now());
@@ -181,19 +184,26 @@ impl Dispatcher {
         outlook(now, queue.active.map(|_| self.left_of_active(now)), None, turns, seconds)
     }
 
+    /// Whether the queue starts jobs by itself.
+    fn queue_goes_on(&self) -> bool {
+        match self.core.queue().state() {
+            queue::State::Idle {} | queue::State::Busy {} | queue::State::Between {} => true,
+            queue::State::Draining { .. } | queue::State::Held { .. } | queue::State::Blocked { .. } => false,
+        }
+    }
+
     /// Works out when waiting jobs start and end, unless that was done just now. While the queue starts
     /// nothing by itself there are no such times.
     pub(in crate::server) fn look_ahead(&mut self) {
         if self.forecast.looked_at.is_some_and(|at| at.elapsed() < FRESH) {
             return;
         }
-        let goes_on = match self.core.queue().state() {
-            queue::State::Idle {} | queue::State::Busy {} | queue::State::Between {} => true,
-            queue::State::Draining { .. } | queue::State::Held { .. } | queue::State::Blocked { .. } => false,
-        };
         let anything = self.core.queue().active.is_some() || !self.core.queue().order.is_empty();
-        self.forecast.ahead =
-            if goes_on && anything { self.outlook_if_released(Self::now()) } else { Outlook::default() };
+        self.forecast.ahead = if self.queue_goes_on() && anything {
+            self.outlook_if_released(Self::now())
+        } else {
+            Outlook::default()
+        };
         self.forecast.looked_at = Some(Instant::now());
     }
 
