@@ -106,7 +106,7 @@ impl Workshop {
 impl Run {
     /// What follows for a job. `quick` is what was known without the simulation, for what it does not tell.
     pub(super) fn plan(self, spec: &Arc<JobSpec>, quick: Plan, memory: &Memory, now_ms: i64) -> JobPlan {
-        let Simulated { report, end, passages } = self.simulated;
+        let Simulated { report, end, passages, .. } = self.simulated;
         let calls = self.notes.calls.lock().unwrap_or_else(PoisonError::into_inner).split_off(0);
         let seconds = report.totals.seconds;
         let mut plan = Plan {
