@@ -88,6 +88,12 @@ impl Dispatcher {
     /// Where the script is, by its own word, with what the plan adds to it.
     pub(in crate::server) fn progressed(&mut self, id: JobId, progress: Progress, now: Timestamp) {
         self.follow(id);
+        // What is on its way when a pause takes effect moves nothing any more.
+        let stands_still = self.core.job(id).is_some_and(|job| matches!(job.state(), State::Paused {}));
+        if stands_still {
+            self.turn(Input::Engine(id, EngineNotice::Progress(progress)));
+            return;
+        }
         if let Some(active_s) = self.active_seconds(id, now)
             && let Some(machine) = self.core.job(id)
             && let Some(plan) = self.forecast.plan(id, &machine.spec).cloned()
