@@ -1,7 +1,14 @@
 //! The Python files of a simulation. They are part of the binary and are written where an interpreter can
 //! read them.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+/// Two that write the same file at once would take it away from each other.
+static WRITING: Mutex<()> = Mutex::new(());
 
 const FILES: [(&str, &str); 11] = [
     ("dryrun.py", include_str!("lib/dryrun.py")),
@@ -23,6 +30,7 @@ const FILES: [(&str, &str); 11] = [
 ///
 /// When a file cannot be written.
 pub(super) fn install(work_dir: &Path) -> io::Result<()> {
+    let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     crate::engine::python::install_library(work_dir)?;
     let folder = work_dir.join("lib");
     for (name, text) in FILES {

@@ -23,7 +23,7 @@ impl Scripts {
 }
 
 const NIGHT: &str = "from beamq.commands import *\nset_temperature(280, wait=True)\nbegin()\n\
-    for total in (10, 20):\n    waitfor_uamps(total)\nend()\nif False:\n    print(1)\n";
+    for total in (10, 20):\n    waitfor_uamps(total)\nend()\nif total > 100:\n    print(1)\n";
 
 #[test]
 fn a_good_script_is_shown_with_times_of_day_devices_and_totals() {
