@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-use crate::{effect::PauseLevel, report::Report, spec::JobSpec};
+use crate::{effect::PauseLevel, report::Report, spec::JobSpec, time::Timestamp};
 
 /// What can happen to a job. An accepted event is a fact: replayed, it leads to the same state again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, IntoStaticStr)]
@@ -71,6 +71,12 @@ pub enum JobEvent {
     Interrupted {
         /// What happened.
         why: String,
+        /// When the job was last known to run, when that is not the time of this event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_seen: Option<Timestamp>,
+        /// The last lines that the job wrote.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        output_tail: Vec<String>,
     },
 }
 

@@ -449,15 +449,19 @@ impl Job {
                     Verdict::Failed => State::failed(),
                 })
             }
-            JobEvent::Interrupted { why } => {
+            JobEvent::Interrupted { why, last_seen, output_tail } => {
+                // The time in which nobody was there to see the job is not part of its run.
+                let earliest = self.paused_since.or(self.started_at).unwrap_or(self.submitted_at);
+                let end = last_seen.map_or(context.at, |seen| seen.max(earliest).min(context.at));
                 let report = Report {
                     error_type: "Interrupted".into(),
                     message: why.clone(),
                     hint: Some("look at the beamline, then run the job again if it is wanted".into()),
-                    elapsed_s: self.wall_time(context.at).unwrap_or_default().as_secs_f64(),
+                    elapsed_s: self.wall_time(end).unwrap_or_default().as_secs_f64(),
+                    output_tail: output_tail.clone(),
                     ..Report::default()
                 };
-                self.end(&Arc::new(report), context.at);
+                self.end(&Arc::new(report), end);
                 Transition(State::interrupted())
             }
             JobEvent::HoldAsked | JobEvent::ReleaseAsked | JobEvent::Edited { .. } | JobEvent::Removed => {

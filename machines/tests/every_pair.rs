@@ -107,7 +107,7 @@ fn job_events() -> Vec<JobEvent> {
         JobEvent::Ended { verdict: Verdict::Succeeded, report: Arc::default() },
         JobEvent::Ended { verdict: Verdict::SucceededWithErrors, report: Arc::default() },
         JobEvent::Ended { verdict: Verdict::Failed, report: Arc::new(Report::default()) },
-        JobEvent::Interrupted { why: "the server stopped".into() },
+        JobEvent::Interrupted { why: "the server stopped".into(), last_seen: None, output_tail: Vec::new() },
     ]
 }
 

@@ -158,7 +158,7 @@ impl StateMachineTest for CoreTest {
         match step {
             Step::CrashAndReplay => {
                 test.talk.crash();
-                test.input(Input::Restarted);
+                test.input(Input::Restarted(Default::default()));
             }
             Step::SnapshotAndRestore => {
                 test.talk.snapshot();
@@ -399,7 +399,7 @@ fn kind(answer: &Result<Answer, Refusal>) -> &'static str {
         Err(Refusal::WrongState(_)) => "wrong_state",
         Err(Refusal::NotPausable(_)) => "not_pausable",
         Err(Refusal::NothingActive { .. }) => "nothing_active",
-        Err(Refusal::NotFound { .. }) => "not_found",
+        Err(Refusal::NotFound { .. } | Refusal::NoSuchPlace { .. }) => "not_found",
         Err(Refusal::NotWaiting { .. }) => "not_waiting",
         Err(Refusal::Stale { .. }) => "stale",
         Err(Refusal::Forbidden { .. }) => "forbidden",

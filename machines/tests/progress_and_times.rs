@@ -7,8 +7,8 @@ mod common;
 use std::time::Duration;
 
 use beamq_machines::{
-    Basis, JobId, Policy, Progress,
-    core::{EngineNotice, Input},
+    Basis, JobId, Policy, Progress, Timestamp,
+    core::{EngineNotice, Input, LastSeen},
     job::Job,
 };
 use common::{Conversation, parse};
@@ -84,4 +84,38 @@ fn an_abort_ends_the_standing_still() {
         parse::step(&mut talk, line);
     }
     assert_eq!(seconds(&talk.ended[&ONE], &talk), (62, 2), "what `finally` blocks took is active time");
+}
+
+/// A job that ran from the first second on, and a server that is back after two hours.
+fn interrupted(before: &[&str], last_seen: Option<Duration>) -> Conversation {
+    let mut talk = talk(&["ann: submit 1", "engine 1 started"]);
+    for line in before {
+        parse::step(&mut talk, line);
+    }
+    let at = last_seen.map(|after| common::BEGIN.after(after));
+    talk.crash();
+    talk.now = common::BEGIN.after(Duration::from_secs(7200));
+    talk.input(Input::Restarted(LastSeen { at, output_tail: vec!["point 7".into()] }));
+    talk
+}
+
+#[test]
+fn r9_the_time_in_which_no_server_ran_is_not_part_of_an_interrupted_job() {
+    let ended = |talk: &Conversation| -> Timestamp { talk.ended[&ONE].finished_at.unwrap() };
+    let talk = interrupted(&[], Some(Duration::from_secs(90)));
+    assert_eq!(ended(&talk), common::BEGIN.after(Duration::from_secs(90)));
+    assert_eq!(seconds(&talk.ended[&ONE], &talk), (90, 90));
+    let report = talk.ended[&ONE].report.as_ref().unwrap();
+    assert_eq!((report.elapsed_s, &report.output_tail[..]), (90.0, &["point 7".to_owned()][..]));
+    // A pause that was committed later than the last sign of life is the last sign of life.
+    let paused = ["+100s ann: pause", "engine 1 paused 3"];
+    let talk = interrupted(&paused, Some(Duration::from_secs(90)));
+    assert_eq!(seconds(&talk.ended[&ONE], &talk), (100, 100));
+    let talk = interrupted(&paused, Some(Duration::from_secs(110)));
+    assert_eq!(seconds(&talk.ended[&ONE], &talk), (110, 100));
+    // Clocks can be wrong: nothing ends before it began or in the future.
+    let talk = interrupted(&[], Some(Duration::from_secs(9000)));
+    assert_eq!(ended(&talk), talk.now);
+    let talk = interrupted(&[], None);
+    assert_eq!(ended(&talk), talk.now, "nobody knows better");
 }

@@ -5,6 +5,7 @@ use std::{
     io::{ErrorKind, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use nix::fcntl::{Flock, FlockArg};
@@ -119,7 +120,8 @@ impl Endpoint {
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
-    _lock: Flock<File>,
+    lock: Flock<File>,
+    last_alive: Option<SystemTime>,
 }
 
 impl DataDir {
@@ -149,14 +151,28 @@ impl DataDir {
             .canonicalize()
             .map_err(|source| DataDirError::NotWritable { path: path.to_owned(), source })?;
         let not_writable = |source| DataDirError::NotWritable { path: path.clone(), source };
-        let lock = take_lock(&path)?;
-        let data_dir = Self { _lock: lock, path: path.clone() };
+        let (lock, last_alive) = take_lock(&path)?;
+        let data_dir = Self { lock, path: path.clone(), last_alive };
         create_private(&data_dir.work())?;
         data_dir.remove_endpoint().map_err(|error| match error {
             DataDirError::File { source, .. } => not_writable(source),
             other => other,
         })?;
         Ok(data_dir)
+    }
+
+    /// Leaves a sign of life for the server after this one, should this one end without a word. It is the
+    /// time of the file `lock`: nothing is written that could fail for want of room.
+    pub fn sign_of_life(&self) {
+        if let Err(error) = self.lock.set_modified(SystemTime::now()) {
+            tracing::debug!(%error, "no sign of life can be left");
+        }
+    }
+
+    /// The last sign of life of the server before this one; `None` when there was none.
+    #[must_use]
+    pub fn last_alive(&self) -> Option<SystemTime> {
+        self.last_alive
     }
 
     /// The directory, as an absolute path.
@@ -229,7 +245,9 @@ fn create_private(path: &Path) -> Result<(), DataDirError> {
 
 /// The lock belongs to the open file: it goes with the process, however that ends, and is not inherited
 /// by workers because the file is closed on `exec`.
-fn take_lock(data_dir: &Path) -> Result<Flock<File>, DataDirError> {
+///
+/// With it comes the last sign of life of whoever had it before.
+fn take_lock(data_dir: &Path) -> Result<(Flock<File>, Option<SystemTime>), DataDirError> {
     let path = data_dir.join("lock");
     let not_writable = |source| DataDirError::NotWritable { path: data_dir.to_owned(), source };
     let file = OpenOptions::new()
@@ -242,13 +260,16 @@ fn take_lock(data_dir: &Path) -> Result<Flock<File>, DataDirError> {
         .map_err(not_writable)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut lock) => {
+            // An empty file is one that was just made.
+            let before = lock.metadata().ok().filter(|metadata| metadata.len() > 0);
+            let last_alive = before.and_then(|metadata| metadata.modified().ok());
             let write_pid = |lock: &mut File| {
                 lock.set_len(0)?;
                 lock.rewind()?;
                 writeln!(lock, "{}", std::process::id())
             };
             write_pid(&mut lock).map_err(not_writable)?;
-            Ok(lock)
+            Ok((lock, last_alive))
         }
         Err((file, nix::errno::Errno::EWOULDBLOCK)) => {
             let mut text = String::new();

@@ -102,3 +102,18 @@ fn a_place_that_cannot_be_a_data_directory_is_told_in_one_line() {
     let error = DataDir::open(Path::new("/proc/beamq")).unwrap_err();
     assert!(!error.to_string().contains('\n'), "{error}");
 }
+
+#[test]
+fn the_next_server_learns_when_the_last_one_was_alive() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = DataDir::open(folder.path()).unwrap();
+    assert_eq!(first.last_alive(), None, "there was nobody before");
+    let before = std::time::SystemTime::now();
+    first.sign_of_life();
+    let after = std::time::SystemTime::now();
+    assert!(matches!(DataDir::open(folder.path()), Err(DataDirError::InUse { .. })));
+    drop(first);
+    let second = DataDir::open(folder.path()).unwrap();
+    let alive = second.last_alive().unwrap();
+    assert!(before <= alive && alive <= after, "{before:?} {alive:?} {after:?}");
+}

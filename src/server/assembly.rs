@@ -1,11 +1,17 @@
 //! Starting and stopping: each room gets what it needs, in an order that leaves nothing behind when a
 //! later step fails.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use beamq_machines::{
-    CommandErrorPolicy, Policy, QueuePolicy, Timestamp,
-    core::{Core, Fact},
+    CommandErrorPolicy, JobId, Policy, QueuePolicy, Timestamp,
+    core::{Core, Fact, LastSeen},
 };
 use serde_json::json;
 use tokio::{
@@ -45,6 +51,10 @@ const FACTS_BEFORE_SNAPSHOT: usize = 5_000;
 const PRUNE_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// "No time-out" of a question, in a form that timers can hold.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// How exactly it is known, after a crash, when the server was last alive.
+const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(5);
+/// So many lines of output are part of a report.
+const REPORTED_LINES: u64 = 50;
 
 /// Serves until a signal says to stop.
 pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
@@ -74,6 +84,7 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         })?;
         journal.write_snapshot(replay.last_fact_seq, snapshot).await?;
     }
+    let last_seen = last_seen(&core, &replay, &journal, data_dir.last_alive()).await?;
     let token = Token::generate()?;
     let verifier = TokenVerifier::new(&token)?;
     write_token_file(&data_dir.token(), &token)?;
@@ -119,7 +130,7 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     commands.follow(to_self).map_err(ServeError::Runtime)?;
 
     let (stop, stopped) = watch::channel(false);
-    let looping = tokio::spawn(dispatcher.run(deliveries, inside, stopped));
+    let looping = tokio::spawn(dispatcher.run(last_seen, deliveries, inside, stopped));
     let watched = watching.map(|endpoint| tokio::spawn(endpoint.serve(doors.clone(), hung_up.clone())));
     let embedded = endpoint.map(|endpoint| {
         let credentials = Arc::new(EndpointCredentials { token: verifier });
@@ -130,9 +141,13 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
     announce(&config, &data_dir, address, http_address, options.json)?;
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    let mut alive = tokio::time::interval(SIGN_OF_LIFE_EVERY);
+    loop {
+        tokio::select! {
+            _ = alive.tick() => data_dir.sign_of_life(),
+            _ = terminate.recv() => break tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => break tracing::info!("SIGINT: stopping"),
+        }
     }
     stop.send_replace(true);
     if let Err(error) = looping.await {
@@ -209,6 +224,28 @@ fn replayed(config: &Config, replay: &Replay, path: &Path) -> Result<Core, Serve
         core.replay(&fact, Timestamp(*time_ms)).map_err(|rejected| broken(*seq, rejected.reason))?;
     }
     Ok(core)
+}
+
+/// What is known of the end of a server that left a job running: its last fact, its last sign of life, and
+/// what the job had written.
+async fn last_seen(
+    core: &Core,
+    replay: &Replay,
+    journal: &Journal,
+    alive: Option<SystemTime>,
+) -> Result<LastSeen, ServeError> {
+    let Some(JobId(id)) = core.queue().active else { return Ok(LastSeen::default()) };
+    let alive = alive.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let alive_ms = alive.and_then(|since| i64::try_from(since.as_millis()).ok());
+    let last_fact_ms = replay.facts.last().map(|(_, time_ms, _)| *time_ms);
+    let size = journal.output_size(id).await?;
+    let from = (size.lines + size.dropped).saturating_sub(REPORTED_LINES) + 1;
+    let lines = journal.output(id, from, REPORTED_LINES as usize).await?.lines;
+    let last_line_ms = lines.last().map(|line| line.time_ms);
+    Ok(LastSeen {
+        at: [alive_ms, last_fact_ms, last_line_ms].into_iter().flatten().max().map(Timestamp),
+        output_tail: lines.into_iter().map(|line| line.text).collect(),
+    })
 }
 
 fn policy(config: &Config) -> Policy {

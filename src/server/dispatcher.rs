@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use beamq_machines::{
     Announcement, Effect, EngineOrder, JobBody, JobId, Notice, PromptEnd, PromptId, SessionId, Timer,
     Timestamp,
-    core::{Answer, Core, EngineNotice, Input, Outcome, Refusal},
+    core::{Answer, Core, EngineNotice, Input, LastSeen, Outcome, Refusal},
     session::SessionEvent,
 };
 use tokio::{
@@ -168,11 +168,12 @@ impl Dispatcher {
     /// Runs until the server is stopped and the active job is gone.
     pub(super) async fn run(
         mut self,
+        last_seen: LastSeen,
         mut deliveries: mpsc::Receiver<Delivery>,
         mut inside: mpsc::UnboundedReceiver<Inside>,
         mut stop: watch::Receiver<bool>,
     ) {
-        self.turn(Input::Restarted);
+        self.turn(Input::Restarted(last_seen));
         self.examine_waiting();
         self.forecast_queue_changed();
         self.settle(&mut deliveries, &stop).await;
@@ -346,17 +347,7 @@ impl Dispatcher {
     }
 
     fn announce_prompt(&mut self, id: PromptId, at: Timestamp) {
-        let Some(prompt) = self.core.prompt().filter(|prompt| prompt.id == id).cloned() else { return };
-        let Some(job) = self.core.queue().active else { return };
-        let event = PromptEvent {
-            prompt: id,
-            job,
-            text: prompt.text,
-            choices: prompt.choices,
-            default: prompt.default,
-            until: Some(prompt.until.into()),
-            settled: None,
-        };
+        let Some(event) = views::open_prompt(&self.core).filter(|event| event.prompt == id) else { return };
         self.tell_prompt(&event);
         self.announce(EventBody::Prompt(event), at);
     }

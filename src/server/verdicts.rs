@@ -45,6 +45,9 @@ pub(super) fn refusal(refusal: Refusal, active: Option<JobId>) -> RpcError {
             RpcError::not_found("waiting job of group", &group).with_field("group")
         }
         Refusal::NotFound { ids, .. } => not_found(&ids),
+        Refusal::NoSuchPlace { id } => RpcError::not_found("job", &id.to_string())
+            .with_field("place")
+            .with_hint("queue.get lists what waits"),
         Refusal::NotWaiting { ids } => not_waiting(&ids),
         Refusal::Stale { given, revision, order } => RpcError::stale_revision(given, revision, order),
         Refusal::Forbidden { needs, reason } => RpcError::new(crate::protocol::ErrorKind::Forbidden, reason)

@@ -12,8 +12,12 @@ use beamq_machines::{
 use super::findings::Findings;
 use crate::{
     journal::JobRow,
-    protocol::view::{
-        Elapsed, Estimate, Finding, GroupView, JobStateName, JobView, QueueStateName, QueueStatus, QueueView,
+    protocol::{
+        PromptEvent,
+        view::{
+            Elapsed, Estimate, Finding, GroupView, JobStateName, JobView, QueueStateName, QueueStatus,
+            QueueView,
+        },
     },
 };
 
@@ -79,10 +83,25 @@ pub(super) fn live_job(core: &Core, id: JobId, now: Timestamp) -> Option<JobView
     let mut view = job(machine, now);
     if core.queue().active == Some(id) {
         view.progress = Some(core.progress().clone());
+        view.prompt = open_prompt(core).map(Box::new);
     } else {
         view.position = core.queue().order.iter().position(|other| *other == id).map(|index| index as u64);
     }
     Some(view)
+}
+
+/// The question that the running script waits with.
+pub(super) fn open_prompt(core: &Core) -> Option<PromptEvent> {
+    let (job, prompt) = (core.queue().active?, core.prompt()?.clone());
+    Some(PromptEvent {
+        prompt: prompt.id,
+        job,
+        text: prompt.text,
+        choices: prompt.choices,
+        default: prompt.default,
+        until: Some(prompt.until.into()),
+        settled: None,
+    })
 }
 
 /// The active job, as events show it.

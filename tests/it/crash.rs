@@ -26,6 +26,7 @@ async fn killed_while_active(server: Server, mut user: User, id: &str) -> (Serve
     user.catch_up();
     let seq = last_seq(&user);
     let home = server.kill().await;
+    let dead = jiff::Timestamp::now();
     drop(user);
     eventually("the job's processes are gone", || alive_in_group(&group).is_empty()).await;
 
@@ -38,7 +39,14 @@ async fn killed_while_active(server: Server, mut user: User, id: &str) -> (Serve
     assert!(queue["revision"].as_u64().unwrap() >= revision);
     let job = user.job(id).await;
     assert_eq!(job["state"], "interrupted", "{job:#}");
-    assert!(job["finished_at"].is_string() && job["report"]["message"].is_string(), "{job:#}");
+    assert!(job["report"]["message"].is_string(), "{job:#}");
+    let tail = job["report"]["output_tail"].as_array().unwrap();
+    assert!(
+        tail.iter().any(|line| text(line).starts_with("group")),
+        "what it wrote is not reported: {job:#}"
+    );
+    let finished: jiff::Timestamp = text(&job["finished_at"]).parse().unwrap();
+    assert!(finished <= dead, "the time without a server counts as part of the run: {job:#}");
     assert!(user.output(id).await.iter().any(|line| line.starts_with("group")), "its output is lost");
     let listed = user.call("history.list", json!({"state": "interrupted"})).await;
     assert_eq!(listed["jobs"][0]["id"], id, "{listed:#}");

@@ -32,7 +32,8 @@ impl Core {
                 self.end_active(id, JobEvent::Ended { verdict, report }, at, outcome);
             }
             EngineNotice::Lost { why } => {
-                self.end_active(id, JobEvent::Interrupted { why }, at, outcome);
+                let event = JobEvent::Interrupted { why, last_seen: None, output_tail: Vec::new() };
+                self.end_active(id, event, at, outcome);
             }
         }
     }

@@ -33,12 +33,21 @@ pub enum Input {
     /// A client was heard of, or its transport says something about it.
     Session(SessionId, SessionEvent),
     /// The journal has been replayed and the server is about to serve.
-    Restarted,
+    Restarted(LastSeen),
     /// The server is being stopped: no further job starts; the active one is aborted or left to end.
     Closing {
         /// Whether to abort the active job.
         abort_active: bool,
     },
+}
+
+/// What the server before this one left behind that is no fact.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastSeen {
+    /// When it was last known to run; `None` when nobody can say.
+    pub at: Option<Timestamp>,
+    /// The last lines of the active job's output.
+    pub output_tail: Vec<String>,
 }
 
 /// Who wants something.
@@ -209,6 +218,8 @@ pub enum Refusal {
     Forbidden { needs: Role, reason: String },
     /// The place does not exist.
     BadPlace { reason: String },
+    /// The place is told from a job that there never was.
+    NoSuchPlace { id: JobId },
     /// A new order that is not a permutation of the waiting jobs.
     BadOrder { missing: Vec<JobId>, unknown: Vec<JobId>, twice: Vec<JobId> },
     /// No such question is open.

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use statig::prelude::*;
 
 pub use input::{
-    Actor, Answer, EngineNotice, Fact, Input, NewJob, Order, Outcome, Place, Prompt, Refusal, Selection,
+    Actor, Answer, EngineNotice, Fact, Input, LastSeen, NewJob, Order, Outcome, Place, Prompt, Refusal,
+    Selection,
 };
 
 use crate::{
@@ -132,7 +133,7 @@ impl Core {
             Input::EngineAvailable(available) => self.engine_available(available, at, &mut outcome),
             Input::Timer(timer) => self.timer(timer, at, &mut outcome),
             Input::Session(id, event) => self.session_event(id, &event, at, &mut outcome),
-            Input::Restarted => self.restarted(at, &mut outcome),
+            Input::Restarted(last) => self.restarted(last, at, &mut outcome),
             Input::Closing { abort_active } => self.close(abort_active, at, &mut outcome),
         }
         if may_start_a_job {
@@ -357,14 +358,15 @@ impl Core {
     }
 
     /// What a restart means: the active job is over, the queue waits for somebody to look, timers run.
-    fn restarted(&mut self, at: Timestamp, outcome: &mut Outcome) {
+    fn restarted(&mut self, last: LastSeen, at: Timestamp, outcome: &mut Outcome) {
         if let queue::State::Blocked { .. } = self.kept.queue.state() {
             self.note(Fact::Queue(QueueEvent::EngineBack), at, outcome);
         }
         let interrupted = self.kept.queue.active;
         if let Some(id) = interrupted {
             let why = "the server stopped while the job was running".to_owned();
-            self.note(Fact::Job(id, JobEvent::Interrupted { why }), at, outcome);
+            let LastSeen { at: last_seen, output_tail } = last;
+            self.note(Fact::Job(id, JobEvent::Interrupted { why, last_seen, output_tail }), at, outcome);
             let then = self.restart_hold(Some(id));
             self.note(Fact::Queue(QueueEvent::ActiveEnded { then }), at, outcome);
         } else if !self.kept.queue.order.is_empty()

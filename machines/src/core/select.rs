@@ -137,7 +137,7 @@ impl Core {
                 None if self.was_given(id) => {
                     Err(Refusal::BadPlace { reason: format!("job {id} is not waiting any more") })
                 }
-                None => Err(Refusal::NotFound { ids: vec![id], group: None }),
+                None => Err(Refusal::NoSuchPlace { id }),
             },
         }
     }

@@ -28,7 +28,7 @@ pub fn step(talk: &mut Conversation, line: &str) -> Vec<String> {
             talk.snapshot();
             return Vec::new();
         }
-        ["restarted"] => Input::Restarted,
+        ["restarted"] => Input::Restarted(Default::default()),
         ["closing"] => Input::Closing { abort_active: false },
         ["closing", "abort"] => Input::Closing { abort_active: true },
         ["engine", "available"] => Input::EngineAvailable(Ok(())),

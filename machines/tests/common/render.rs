@@ -44,7 +44,7 @@ fn job_event(event: &JobEvent) -> String {
         JobEvent::Skipped { what } => what.as_ref().map_or(name.into(), |what| format!("{name} {what}")),
         JobEvent::AbortAsked { why } => why.as_ref().map_or(name.into(), |why| format!("{name}: {why}")),
         JobEvent::Ended { verdict, report } => format!("{name} {verdict:?}{}", self::report(report)),
-        JobEvent::Interrupted { why } => format!("{name}: {why}"),
+        JobEvent::Interrupted { why, .. } => format!("{name}: {why}"),
         JobEvent::HoldAsked
         | JobEvent::ReleaseAsked
         | JobEvent::Removed
@@ -202,6 +202,7 @@ fn bad(refusal: &Refusal) -> String {
             format!("stale: given {given}, now {revision}, order {}", ids(order))
         }
         Refusal::Forbidden { needs, reason } => format!("forbidden: {reason}; needs {needs}"),
+        Refusal::NoSuchPlace { id } => format!("not found: {id}"),
         Refusal::BadPlace { reason } => format!("bad place: {reason}"),
         Refusal::BadOrder { missing, unknown, twice } => format!(
             "bad order: missing [{}], unknown [{}], twice [{}]",

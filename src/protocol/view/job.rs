@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Finding;
-use crate::protocol::{DurationText, Rfc3339};
+use crate::protocol::{DurationText, Rfc3339, event::PromptEvent};
 
 /// The states of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -231,6 +231,9 @@ pub struct JobView {
     /// Where it is, while it is active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// The question that its script waits with, as `event.prompt` told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<Box<PromptEvent>>,
     /// How long it has run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elapsed: Option<Elapsed>,
@@ -298,6 +301,7 @@ impl JobView {
             expected_start: None,
             expected_finish: None,
             progress: None,
+            prompt: None,
             elapsed: None,
             findings: Vec::new(),
             report: None,
