@@ -13,9 +13,9 @@ use super::{
 
 #[derive(Args, Debug)]
 pub(super) struct HistoryArgs {
-    /// Only jobs that ended in this state (succeeded, failed, aborted …)
-    #[arg(long)]
-    state: Option<String>,
+    /// Only jobs that ended in one of these states (succeeded, failed, aborted …)
+    #[arg(long, value_name = "STATE,…", value_delimiter = ',')]
+    state: Vec<String>,
     /// Only jobs of this owner
     #[arg(long)]
     owner: Option<String>,
@@ -55,7 +55,6 @@ pub(super) async fn run(args: HistoryArgs, globals: Globals) -> Result<(), Failu
 
 fn params(args: &HistoryArgs) -> Map<String, Value> {
     let texts = [
-        ("state", &args.state),
         ("owner", &args.owner),
         ("text", &args.text),
         ("since", &args.since),
@@ -63,7 +62,9 @@ fn params(args: &HistoryArgs) -> Map<String, Value> {
         ("before", &args.before),
     ];
     let given = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?.into())));
-    given.chain([("limit".to_owned(), args.limit.into())]).collect()
+    let states = Some(&args.state).filter(|states| !states.is_empty());
+    let states = states.map(|states| ("state".to_owned(), states.as_slice().into()));
+    given.chain(states).chain([("limit".to_owned(), args.limit.into())]).collect()
 }
 
 fn table(jobs: &[Job]) -> Table {

@@ -128,12 +128,28 @@ pub fn run() -> ExitCode {
 }
 
 fn explain_usage(error: &clap::Error) -> ExitCode {
-    // When even this cannot be written, the exit code has to say it.
-    let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Good.into(),
-        _ => Exit::Usage.into(),
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // When even this cannot be written, nobody is there to read it.
+        let _ = error.print();
+        return Exit::Good.into();
     }
+    // What could not be understood has no flags: the words themselves say whether a program reads this.
+    if std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json") {
+        eprintln!("{}", usage(error).document());
+    } else {
+        let _ = error.print();
+    }
+    Exit::Usage.into()
+}
+
+/// A misuse of the command line in the form of every other failure: the first paragraph says what is wrong,
+/// the rest what would be right.
+fn usage(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let (wrong, right) = text.trim().split_once("\n\n").unwrap_or((text.trim(), ""));
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let failure = Failure::new(Exit::Usage, words(wrong.trim_start_matches("error: ")));
+    if right.is_empty() { failure } else { failure.hint(words(right)) }
 }
 
 fn dispatch(globals: Globals, command: Command) -> Result<(), Failure> {

@@ -67,6 +67,7 @@ pub struct Job {
     pub expected_start: Option<String>,
     pub expected_finish: Option<String>,
     pub progress: Option<Progress>,
+    pub prompt: Option<Prompt>,
     pub elapsed: Option<Elapsed>,
     pub report: Option<Report>,
     pub script: Option<String>,

@@ -78,6 +78,11 @@ fn text(status: &Status, info: &Info, page: &Queue, terminal: &Terminal) -> Vec<
             )
         }
     });
+    if let Some(prompt) = status.active.as_ref().and_then(|job| job.prompt.as_ref()) {
+        let mut question = render::prompt(prompt, terminal).into_iter();
+        lines.extend(question.next().map(|line| row("asks", line)));
+        lines.extend(question.map(|line| row("", line)));
+    }
     lines.extend(page.groups.iter().map(|(name, group)| row("group", render::group(name, group))));
     if let Some(broker) = status.transports.get("activemq").and_then(Value::as_str) {
         lines.push(row("broker", render::cell(broker, 200)));

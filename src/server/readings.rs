@@ -16,7 +16,7 @@ use crate::{
     journal::{AuditQuery, AuditRow, CallDurationRow, HistoryQuery, Journal, JournalError},
     protocol::{
         DurationText, EventKind, Request, Rfc3339, RpcError, native, openrpc,
-        request::{GetOutput, ListAudit, ListHistory, Subscribe},
+        request::{GetOutput, ListAudit, ListHistory, States, Subscribe},
         view::{
             AuditEntry, AuditView, CallTaken, HistoryView, JobReply, JobView, OutputSize, OutputView,
             QueueStatus, ServerInfo, StatusView, Subscribed,
@@ -244,7 +244,7 @@ impl Dispatcher {
             Err(error) => return self.answer::<()>(&to, Err(error)),
         };
         let query = HistoryQuery {
-            state: params.state.iter().map(|state| state.name().to_owned()).collect(),
+            state: params.state.iter().flat_map(States::all).map(|state| state.name().to_owned()).collect(),
             owner: params.owner,
             text: params.text,
             since_ms: params.since.map(|time| time.0.0),

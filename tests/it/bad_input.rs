@@ -91,6 +91,15 @@ async fn bad_calls_are_answered_with_the_field_the_value_and_what_is_allowed() {
         ("server.status", json!({"verbose": true}), -32602, Some("verbose")),
         ("server.status", json!([1]), -32602, None),
         ("events.subscribe", json!({"from": -1}), -32602, Some("from")),
+        ("history.list", json!({"state": "done"}), -32602, Some("state")),
+        ("history.list", json!({"state": ["failed", "done"]}), -32602, Some("state[1]")),
+        ("history.list", json!({"state": 7}), -32602, Some("state")),
+        (
+            "job.submit",
+            json!({"job": {"name": "x", "script": "pass"}, "place": {"after": "999"}}),
+            -32011,
+            Some("place"),
+        ),
         ("history.list", json!({"limit": "all"}), -32602, Some("limit")),
         ("history.list", json!({"since": "yesterday"}), -32602, Some("since")),
     ] {

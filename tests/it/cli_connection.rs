@@ -95,6 +95,20 @@ fn wrong_usage_is_exit_2() {
 }
 
 #[test]
+fn wrong_usage_is_json_too_where_json_was_asked_for() {
+    for arguments in [&["--json", "frobnicate"][..], &["queue", "move", "2", "--json"], &["submit", "--json"]]
+    {
+        let ended = run(program().args(arguments), b"").expect_code(2);
+        let error: serde_json::Value = serde_json::from_str(&ended.err).expect(&ended.err);
+        assert_eq!(error["error"]["exit"], 2, "{error}");
+        assert!(error["error"]["message"].as_str().is_some_and(|message| message.len() > 10), "{error}");
+        assert!(error["error"]["hint"].as_str().is_some_and(|hint| hint.contains("Usage: beamq")), "{error}");
+    }
+    let text = run(program().args(["submit", "--", "--json"]), b"").err;
+    assert!(text.starts_with("error: "), "a file that is called --json: {text}");
+}
+
+#[test]
 fn help_names_the_exit_codes_and_completions_are_for_the_shell() {
     let help = run(program().arg("--help"), b"").expect_code(0).out;
     assert!(help.contains("Exit codes:") && help.contains("70"), "{help}");

@@ -57,6 +57,11 @@ fn a_question_is_shown_and_answered() {
             break line["params"]["prompt"].as_str().unwrap().to_owned();
         }
     };
+    let late = server.run(&["status"]).expect_code(0).out;
+    assert!(
+        late.contains("Which sample?") && late.contains(&format!("beamq answer {prompt} VALUE")),
+        "{late}"
+    );
     server.run(&["answer", &prompt, "water"]).expect_code(0);
     assert_eq!(watch.wait().code(), Some(0));
     assert!(server.run(&["output", &id]).out.contains("measuring water"));

@@ -184,6 +184,8 @@ async fn r22_the_history_is_searched_filtered_and_paged() {
     for (filter, found) in [
         (json!({}), vec![&gone, &bad, &good]),
         (json!({"state": "failed"}), vec![&bad]),
+        (json!({"state": ["failed", "cancelled"]}), vec![&gone, &bad]),
+        (json!({"state": []}), vec![&gone, &bad, &good]),
         (json!({"text": "scan"}), vec![&bad, &good]),
         (json!({"text": "no beam"}), vec![&bad]),
         (json!({"text": "calibration"}), vec![&gone]),

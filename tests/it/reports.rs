@@ -180,6 +180,11 @@ async fn a_question_is_answered_by_a_client_or_times_out_with_its_default() {
     let prompt = user.event("the question", 0, |event| event["method"] == "event.prompt").await;
     let number = prompt["params"]["prompt"].clone();
     assert_eq!(prompt["params"]["text"], "Which sample?");
+    // Who comes later finds the question in the job.
+    let late = server.client().await;
+    let asked = late.call("server.status", json!({})).await["active"]["prompt"].clone();
+    assert_eq!((&asked["prompt"], &asked["text"]), (&number, &json!("Which sample?")), "{asked}");
+    assert_eq!(late.job(&id).await["prompt"], asked);
     assert_eq!(prompt["params"]["choices"], json!(["A", "B"]));
     let error = user.refused("run.answer", json!({"prompt": number, "value": "C"})).await;
     assert_eq!(error.data["allowed"], json!(["A", "B"]));
@@ -190,6 +195,7 @@ async fn a_question_is_answered_by_a_client_or_times_out_with_its_default() {
     assert_eq!(user.line(&id, "then").await, "no");
     let job = user.ends(&id, "failed").await;
     assert_eq!(job["report"]["line"], 4, "{job:#}");
+    assert!(job["prompt"].is_null(), "{job:#}");
     let settled: Vec<_> = user
         .seen
         .iter()

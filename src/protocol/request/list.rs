@@ -1,17 +1,71 @@
 //! Looking back: the history and the audit.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{
+        IntoDeserializer, SeqAccess, Visitor,
+        value::{SeqAccessDeserializer, StringDeserializer},
+    },
+};
 
 use crate::protocol::{JobRef, Rfc3339, view::JobStateName};
+
+/// One state, or several of which any will do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum States {
+    /// This one.
+    One(JobStateName),
+    /// Any of these.
+    Many(Vec<JobStateName>),
+}
+
+impl States {
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[JobStateName] {
+        match self {
+            Self::One(state) => std::slice::from_ref(state),
+            Self::Many(states) => states,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for States {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StatesVisitor)
+    }
+}
+
+struct StatesVisitor;
+
+impl<'de> Visitor<'de> for StatesVisitor {
+    type Value = States;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a state of a job, or an array of them")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<States, E> {
+        let name: StringDeserializer<E> = name.to_owned().into_deserializer();
+        Deserialize::deserialize(name).map(States::One)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, names: A) -> Result<States, A::Error> {
+        Deserialize::deserialize(SeqAccessDeserializer::new(names)).map(States::Many)
+    }
+}
 
 /// Parameters of `history.list`: every condition given must hold. Newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListHistory {
-    /// Jobs that ended in this state.
+    /// Jobs that ended in this state, or in one of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<JobStateName>,
+    pub state: Option<States>,
     /// Jobs of this owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,

@@ -12,7 +12,7 @@ pub use judge::{
     CheckCatalogue, DryRunCommands, DryRunJob, DryRunMode, DryRunQueue, DryRunScript, ListCatalogue,
     OneCommand,
 };
-pub use list::{ListAudit, ListHistory};
+pub use list::{ListAudit, ListHistory, States};
 pub use nicos::{NicosArguments, NicosCall};
 pub use queue::{ClearQueue, DuplicateJob, GetQueue, HoldJob, MoveJobs, RemoveJobs, ReorderQueue, Why};
 pub use run::{Answer, GetOutput, PauseRun};
