@@ -10,7 +10,7 @@ use std::{collections::VecDeque, env, fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::{harness::Server, raw::Raw};
+use crate::{harness::Server, nicos_daemon::Daemon, nicos_engine::is_engine, raw::Raw};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/conversations")
@@ -48,14 +48,26 @@ conversations! {
     hold_stop_cancel "10-hold-stop-cancel";
     proxy_login_to_stop "proxy_01-login-to-stop";
     proxy_waiting_scripts "proxy_02-waiting-scripts";
+    proxy_either_engine "proxy_03-either-engine";
+}
+
+#[tokio::test]
+async fn nicos_says_the_same_in_the_proxy_dialect_as_the_python_engine() {
+    let daemon = Daemon::start().await;
+    let server = daemon.server("").await;
+    is_engine(&mut server.client().await, "ready", "").await;
+    play_to("proxy_03-either-engine", &server, false).await;
 }
 
 async fn play(name: &str) {
+    play_to(name, &Server::start().await, env::var_os("BEAMQ_BLESS").is_some()).await;
+}
+
+async fn play_to(name: &str, server: &Server, bless: bool) {
     let path = folder().join(format!("{name}.txt"));
     let written = fs::read_to_string(&path).unwrap();
-    let server = Server::start().await;
     let mut peer =
-        Peer { raw: Raw::connect(&server).await, events: VecDeque::new(), last_seq: 0, status: None };
+        Peer { raw: Raw::connect(server).await, events: VecDeque::new(), last_seq: 0, status: None };
     let home = server.home.path().display().to_string();
     let mut played = String::new();
     for line in written.lines().filter(|line| !line.starts_with('<')) {
@@ -79,7 +91,7 @@ async fn play(name: &str) {
             played.push_str(&format!("< {answer}\n").replace(&home, "$HOME"));
         }
     }
-    if env::var_os("BEAMQ_BLESS").is_some() {
+    if bless {
         fs::write(&path, played).unwrap();
         return;
     }

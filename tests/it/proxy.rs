@@ -55,6 +55,22 @@ impl Gui {
         }
     }
 
+    /// Sends messages at once and gives their replies.
+    pub async fn ask_all(&mut self, messages: &[Value]) -> Vec<Value> {
+        let bodies: Vec<_> = messages.iter().map(Value::to_string).collect();
+        self.raw.bodies(&bodies).await;
+        let mut replies = Vec::new();
+        while replies.len() < messages.len() {
+            let message = self.raw.message().await;
+            if message.get("success").is_some() {
+                replies.push(message);
+            } else {
+                self.events.push_back(message);
+            }
+        }
+        replies
+    }
+
     /// Sends a command that is to succeed and gives its payload.
     #[track_caller]
     pub fn does(&mut self, message: Value) -> impl Future<Output = Value> {

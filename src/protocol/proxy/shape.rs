@@ -178,6 +178,8 @@ pub struct StatusHead {
     pub script: Arc<str>,
     /// When the running one is expected to end.
     pub eta: Option<Timestamp>,
+    /// What NICOS says of the instrument: its own `getstatus`, if the session can ask for it.
+    pub instrument: Option<Value>,
 }
 
 /// NICOS's word on when the running script ends: 3 and the time in seconds since 1970 when a simulation
@@ -190,13 +192,16 @@ pub fn eta(finish: Option<Timestamp>) -> Value {
     }
 }
 
+/// What is NICOS's in the status, whoever runs the scripts.
+const OF_THE_INSTRUMENT: [&str; 5] = ["watch", "mode", "setups", "devices", "devicefailures"];
+
 impl StatusHead {
     /// The reply with the waiting scripts, each already written as JSON. It can have megabytes, so every
     /// part is copied once.
     #[must_use]
     pub fn into_reply(self, requests: &[Arc<str>]) -> Arc<str> {
         let (code, line) = self.status;
-        let head = json!({
+        let mut head = json!({
             "status": [code as i8, line],
             "eta": eta(self.eta),
             "watch": {},
@@ -205,6 +210,13 @@ impl StatusHead {
             "devices": [],
             "devicefailures": {},
         });
+        for name in OF_THE_INSTRUMENT {
+            if let Some(said) = self.instrument.as_ref().and_then(|instrument| instrument.get(name))
+                && let Some(member) = head.get_mut(name)
+            {
+                *member = said.clone();
+            }
+        }
         let (head, name, script) = (written(&head), written(&self.scriptname), written(&self.script));
         let mut parts = vec![
             SUCCESS,

@@ -119,6 +119,9 @@ fn what_goes_out_has_the_shapes_of_nicos() {
         scriptname: "eta.py".into(),
         script: "s\n".into(),
         eta: None,
+        instrument: Some(
+            json!({"mode": "simulation", "setups": [["a"], ["a"]], "scriptname": "NICOS's own"}),
+        ),
     };
     let status = head.into_reply(&[script.encode(), script.encode()]);
     let status: Value = serde_json::from_str(&status).unwrap();
@@ -126,11 +129,14 @@ fn what_goes_out_has_the_shapes_of_nicos() {
     let status = &status["payload"];
     assert_eq!(status["requests"][1], json!({"reqid": "1", "name": null, "script": "x", "user": "u"}));
     assert_eq!((&status["status"], &status["scriptname"]), (&json!([0, 2]), &json!("eta.py")));
+    assert_eq!((&status["mode"], &status["setups"]), (&json!("simulation"), &json!([["a"], ["a"]])));
+    assert_eq!(status["devices"], json!([]), "what NICOS did not say");
     let nobody = StatusHead {
         status: (StatusCode::Idle, -1),
         scriptname: String::new(),
         script: Arc::from(""),
         eta: None,
+        instrument: None,
     };
     let nobody: Value = serde_json::from_str(&nobody.into_reply(&[])).unwrap();
     assert_eq!(nobody["payload"]["requests"], json!([]));

@@ -11,12 +11,7 @@ use crate::{
         proxy::{self, CommandInfo},
         request::{NicosArguments, NicosCall},
     },
-    server::{
-        clients::ReplyTo,
-        dispatcher::{After, Dispatcher},
-        inside::Inside,
-    },
-    transport::Outgoing,
+    server::{clients::ReplyTo, dispatcher::Dispatcher},
 };
 
 /// Who may call a command of NICOS. NICOS's own levels protect nothing: a guest may evaluate anything there.
@@ -114,7 +109,8 @@ impl Dispatcher {
         Ok((caller, command.name, args))
     }
 
-    fn nicos_caller(&self, to: &ReplyTo) -> Option<Caller> {
+    /// What a session's calls go through, if it has a connection.
+    pub(in crate::server) fn nicos_caller(&self, to: &ReplyTo) -> Option<Caller> {
         let link = self.clients.get(to.session)?.nicos.as_ref()?;
         Some(link.caller())
     }
@@ -139,23 +135,15 @@ impl Dispatcher {
             Ok(caller) => caller,
             Err(text) => return self.proxy_answer(&to, Err::<(), _>(text)),
         };
-        let Some(outbox) = self.clients.outbox(to.session) else { return };
         self.audit_nicos(&to, command.name, &args);
-        self.proxy_hold_back(to.session);
-        let to_self = self.to_self.clone();
-        let task = async move {
-            let text = match caller.call(command.name, &args).await {
+        self.proxy_later(to, async move {
+            match caller.call(command.name, &args).await {
                 Ok(value) => proxy::reply(&friendly(value)),
                 Err(CallError::Refused(text) | CallError::Unfit(text) | CallError::Unavailable(text)) => {
                     proxy::error(&text)
                 }
-            };
-            if !outbox.push(Outgoing::new(to.correlation, text)) {
-                to_self.send(Inside::TooSlow(to.session)).ok();
             }
-            to_self.send(Inside::ProxyReplied(to.session)).ok();
-        };
-        self.pending.after.push(After::Read(Box::pin(task)));
+        });
     }
 
     fn proxy_nicos_caller(&self, to: &ReplyTo, actor: &Actor, command: &str) -> Result<Caller, String> {

@@ -33,6 +33,8 @@ const PROBE_WITHIN: Duration = Duration::from_secs(120);
 /// The waits before a lost connection is tried again double from the first to the second.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long a status waits for what NICOS says of the instrument, before it goes out without.
+const INSTRUMENT_WITHIN: Duration = Duration::from_secs(1);
 /// How long the daemon may take for a changed mask.
 const MASK_WITHIN: Duration = Duration::from_secs(10);
 
@@ -45,7 +47,7 @@ pub(in crate::server) struct NicosLink {
 
 /// What calls go through.
 #[derive(Clone, Debug)]
-pub(super) struct Caller {
+pub(in crate::server) struct Caller {
     standing: watch::Receiver<Standing>,
     live: Arc<Mutex<LiveData>>,
 }
@@ -96,6 +98,14 @@ impl Caller {
                 Err(CallError::Unavailable(format!("{why}; the connection is being made again")))
             }
         }
+    }
+}
+
+impl Caller {
+    /// What NICOS says of the instrument, if it says it soon.
+    pub(in crate::server) async fn instrument(&self) -> Option<Value> {
+        let asked = timeout(INSTRUMENT_WITHIN, self.call("getstatus", &[])).await;
+        asked.ok()?.ok().map(friendly)
     }
 }
 

@@ -54,13 +54,18 @@ impl Dispatcher {
             .filter_map(|id| core.job(*id))
             .map(|machine| self.proxy.request(machine))
             .collect();
-        let head = StatusHead {
+        let caller = self.nicos_caller(&to);
+        let mut head = StatusHead {
             status: self.proxy_status(),
             scriptname: self.last_name(),
             script: self.last_script(),
             eta: self.proxy.eta.filter(|_| core.queue().active.is_some()),
+            instrument: None,
         };
-        self.proxy_later(to, move || {
+        self.proxy_later(to, async move {
+            if let Some(caller) = caller {
+                head.instrument = caller.instrument().await;
+            }
             let requests: Vec<_> = waiting.iter().map(|request| request.json()).collect();
             head.into_reply(&requests)
         });
@@ -79,7 +84,7 @@ impl Dispatcher {
 
     pub(super) fn get_messages(&mut self, to: ReplyTo, n: Option<usize>) {
         let recent = self.proxy.recent(n);
-        self.proxy_later(to, move || {
+        self.proxy_later(to, async move {
             let messages: Vec<_> = recent.iter().flat_map(super::desk::Said::messages).collect();
             let from = messages.len().saturating_sub(n.unwrap_or(usize::MAX));
             let messages: Vec<&str> = messages.iter().skip(from).map(AsRef::as_ref).collect();
@@ -115,12 +120,17 @@ impl Dispatcher {
     }
 
     /// Writes a reply outside the loop, once the facts of this turn are committed.
-    fn proxy_later(&mut self, to: ReplyTo, write: impl FnOnce() -> Arc<str> + Send + 'static) {
+    pub(in crate::server) fn proxy_later(
+        &mut self,
+        to: ReplyTo,
+        reply: impl Future<Output = Arc<str>> + Send + 'static,
+    ) {
         let Some(outbox) = self.clients.outbox(to.session) else { return };
         self.proxy_hold_back(to.session);
         let to_self = self.to_self.clone();
         let task = async move {
-            if !outbox.push(Outgoing::new(to.correlation, write())) {
+            let reply = reply.await;
+            if !outbox.push(Outgoing::new(to.correlation, reply)) {
                 to_self.send(Inside::TooSlow(to.session)).ok();
             }
             to_self.send(Inside::ProxyReplied(to.session)).ok();

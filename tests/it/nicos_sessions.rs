@@ -1,0 +1,259 @@
+//! Clients that log in with accounts of NICOS, against a real daemon: a connection of their own, calls, events,
+//! detector data, a daemon that goes and comes back.
+
+use std::time::{Duration, Instant};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use beamq::{client::LoginWith, wire::nicos::Command};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{DEADLINE, Server, User, text},
+    nicos_daemon::Daemon,
+    proxy::Gui,
+};
+
+async fn account(server: &Server, user: &str) -> User {
+    server.account(user, &format!("{user}pw")).await
+}
+
+async fn gui(server: &Server, user: &str, level: u8) -> Gui {
+    let mut gui = Gui::stranger(server).await;
+    let login =
+        json!({"command": "authenticate", "login": user, "passwd": format!("{user}pw"), "display": ""});
+    assert_eq!(gui.does(login).await, json!({"user_level": level}));
+    gui
+}
+
+async fn eval(user: &User, expression: &str) -> Value {
+    user.call("nicos.call", json!({"command": "eval", "args": [expression]})).await
+}
+
+/// Runs a script in NICOS itself, past beamq.
+async fn run_in_nicos(daemon: &Daemon, script: &str) {
+    let (nicos, _events) = daemon.admin().await;
+    nicos.call(Command::Queue, &[json!("elsewhere"), json!(script)]).await.unwrap();
+    nicos.quit().await;
+}
+
+#[tokio::test]
+async fn the_role_follows_from_the_level_and_decides_what_may_be_called() {
+    let daemon = Daemon::start().await;
+    let server = daemon.server("").await;
+    let (guest, scientist) = (account(&server, "gus").await, account(&server, "uma").await);
+
+    let status = guest.call("nicos.call", json!({"command": "getstatus"})).await;
+    assert_eq!(status["mode"], "master", "{status}");
+    let refused = guest.refused("nicos.call", json!({"command": "eval", "args": ["1"]})).await;
+    assert_eq!((refused.code, &refused.data["value"]), (-32002, &json!("viewer")));
+    assert_eq!(eval(&scientist, "1 + 1").await, 2);
+    scientist.call("nicos.call", json!({"command": "exec", "args": ["beamq_was_here = 7"]})).await;
+    let mine = guest.refused("nicos.call", json!({"command": "exec", "args": ["1"]})).await;
+    assert_eq!(mine.code, -32002);
+
+    let entries = server.client().await.call("audit.list", json!({})).await;
+    let methods: Vec<_> = entries["entries"].as_array().unwrap().iter().collect();
+    assert!(
+        methods.iter().any(|entry| entry["method"] == "nicos.exec"
+            && entry["user"] == "uma"
+            && entry["role"] == "scientist"
+            && entry["after"] == json!({"args": ["beamq_was_here = 7"]})),
+        "{methods:#?}"
+    );
+
+    let with_roles =
+        daemon.engine().replace("user: service", "user: service, roles: {guest: user, user: admin}");
+    let server = Server::with(&with_roles).await;
+    assert_eq!(gui(&server, "gus", 10).await.does(json!(["eval", ["2", false]])).await, 2);
+    assert_eq!(gui(&server, "uma", 20).await.does(json!(["getversion"])).await, env!("CARGO_PKG_VERSION"));
+}
+
+#[tokio::test]
+async fn wrong_passwords_are_refused_and_other_logins_have_no_connection() {
+    let daemon = Daemon::start().await;
+    let server = daemon.server("").await;
+    let mut gui = Gui::stranger(&server).await;
+    let wrong = json!({"command": "authenticate", "login": "adam", "passwd": "wrong", "display": ""});
+    assert_eq!(gui.refused(wrong).await, "Invalid username or password!");
+    let right = json!({"command": "authenticate", "login": "adam", "passwd": "adampw", "display": ""});
+    assert_eq!(gui.does(right).await, json!({"user_level": 20}), "a failed login can be tried again");
+    assert_eq!(gui.does(json!(["eval", ["6 * 7", false]])).await, 42);
+
+    let by_token = server.client().await;
+    let refused = by_token.refused("nicos.call", json!({"command": "getstatus"})).await;
+    assert_eq!(refused.code, -32014);
+    assert!(refused.data["hint"].as_str().unwrap().contains("NICOS account"), "{refused:?}");
+    let mut gui = Gui::login(&server, "ibex").await;
+    let refused = gui.refused(json!(["eval", ["1", false]])).await;
+    assert!(refused.contains("did not log in with an account of NICOS"), "{refused}");
+
+    let stranger = server.stranger().await;
+    let with = LoginWith::Account { user: "adam".into(), password: "wrong".into() };
+    assert!(stranger.login(with, "tests").await.unwrap_err().to_string().contains("credentials"));
+}
+
+#[tokio::test]
+async fn calls_give_bare_values_refusals_and_exceptions() {
+    let daemon = Daemon::start().await;
+    let server = daemon.server("").await;
+    let user = account(&server, "adam").await;
+
+    assert_eq!(eval(&user, "None").await, Value::Null);
+    assert_eq!(eval(&user, "(1, {2: {3}})").await, json!([1, {"$map": [[2, {"$set": [3]}]]}]));
+    assert_eq!(eval(&user, "session.devices").await["m1"], "m1", "a device is its name");
+    assert_eq!(eval(&user, "m1.classes").await[0], "nicos.devices.generic.virtual.VirtualMotor");
+    let raised = eval(&user, "1/0").await;
+    assert_eq!(raised, json!({"$object": "exceptions.ZeroDivisionError", "args": ["division by zero"]}));
+    let as_text = json!({"command": "eval", "args": {"expr": "m1", "stringify": true}});
+    assert!(text(&user.call("nicos.call", as_text).await).starts_with("<device m1"));
+
+    let file = user
+        .call("nicos.call", json!({"command": "transfer", "args": [{"$bytes": "c29tZSBieXRlcyAA/w=="}]}))
+        .await;
+    let content = eval(&user, &format!("open({file}, 'rb').read()")).await;
+    assert_eq!(content, json!({"$bytes": "c29tZSBieXRlcyAA/w=="}));
+
+    let refused = user.refused("nicos.call", json!({"command": "debug", "args": [""]})).await;
+    assert_eq!((refused.code, refused.message.as_str()), (-32016, "no piece of code to debug given"));
+    let unsent = json!({"command": "watch", "args": [{"$object": "os.system", "args": ["true"]}]});
+    let refused = user.refused("nicos.call", unsent).await;
+    assert_eq!((refused.code, &refused.data["field"]), (-32602, &json!("args")));
+    let missing = user.refused("nicos.call", json!({"command": "gethistory", "args": ["m1/value"]})).await;
+    assert!(missing.message.contains("fromtime"), "{missing:?}");
+    let unknown = user.refused("nicos.call", json!({"command": "getstats"})).await;
+    assert_eq!((unknown.code, &unknown.data["field"]), (-32011, &json!("command")));
+    let queue = user.refused("nicos.call", json!({"command": "queue", "args": ["a", "b"]})).await;
+    assert_eq!((queue.code, &queue.data["hint"]), (-32602, &json!("use job.submit")));
+
+    let mut gui = gui(&server, "adam", 20).await;
+    let raised = gui.does(json!(["eval", ["m1.maw(1000)", false]])).await;
+    assert_eq!(raised["exception"], "nicos.core.errors.LimitError");
+    assert_eq!(raised["details"], json!({"device": "m1"}));
+    assert_eq!(gui.refused(json!(["debug", [""]])).await, "no piece of code to debug given");
+    // The status is beamq's; what it says of the instrument is NICOS's.
+    let status = gui.does(json!(["getstatus"])).await;
+    assert_eq!((&status["scriptname"], &status["requests"]), (&json!(""), &json!([])));
+    assert!(status["devices"].as_array().unwrap().contains(&json!("m1")), "{status}");
+    assert_eq!(status["setups"][1], json!(["startup"]), "{status}");
+}
+
+#[tokio::test]
+async fn replies_of_the_proxy_dialect_keep_their_order_while_nicos_takes_its_time() {
+    let daemon = Daemon::start().await;
+    let server = daemon.server("").await;
+    let mut gui = gui(&server, "adam", 20).await;
+    let slow = "__import__('time').sleep(0.3) or 'slow'";
+    let replies = gui
+        .ask_all(&[json!(["eval", [slow, false]]), json!(["getversion"]), json!(["eval", ["'fast'", false]])])
+        .await;
+    let payloads: Vec<_> = replies.iter().map(|reply| &reply["payload"]).collect();
+    assert_eq!(payloads, [&json!("slow"), &json!(env!("CARGO_PKG_VERSION")), &json!("fast")]);
+}
+
+#[tokio::test]
+async fn events_of_nicos_reach_the_client_unless_they_are_masked() {
+    let daemon = Daemon::start().await;
+    let server = daemon.server("").await;
+    let mut listens = gui(&server, "uma", 10).await;
+    let mut masks = gui(&server, "adam", 20).await;
+    let masked = json!({"command": "eventmask", "events": ["device"]});
+    assert_eq!(masks.does(masked).await, Value::Null);
+    // The mask has reached the daemon, or else holds here.
+    run_in_nicos(&daemon, "RemoveDevice('man')\nSetMode('maintenance')").await;
+    assert_eq!(listens.until_event("device").await, json!(["destroy", ["man"]]));
+    let passed = masks.until("mode", |event| event["event"] == "mode").await;
+    assert!(passed.iter().all(|event| event["event"] != "device"), "{passed:#?}");
+    assert_eq!(passed.last().unwrap()["payload"], "maintenance");
+
+    assert_eq!(masks.does(json!({"command": "eventunmask", "events": ["device"]})).await, Value::Null);
+    masks.does(json!(["eval", ["1", false]])).await;
+    run_in_nicos(&daemon, "CreateDevice('man')").await;
+    assert_eq!(masks.until_event("device").await, json!(["create", ["man"]]));
+}
+
+#[tokio::test]
+async fn detector_data_is_announced_and_fetched() {
+    let daemon = Daemon::start().await;
+    let server = daemon.server("").await;
+    let mut gui = gui(&server, "uma", 10).await;
+    run_in_nicos(&daemon, "SetDetectors(det)\nscan(m1, 0, 1, 2, t=0.05)").await;
+    let scan = gui.until_event("dataset").await;
+    assert_eq!(scan["class"], "ScanData");
+    let live = gui.until_event("livedata").await;
+    let blob = &live["blobs"][0];
+    assert_eq!(blob["shape"], live["datadescs"][0]["shape"]);
+    assert!(live["uid"].is_string(), "{live}");
+    let array = gui.does(json!({"command": "getlivedata", "uid": live["uid"], "index": 0})).await;
+    let array = STANDARD.decode(array["$bytes"].as_str().unwrap()).unwrap();
+    assert_eq!(json!(array.len()), blob["bytes"]);
+    let values: u64 = blob["shape"].as_array().unwrap().iter().map(|size| size.as_u64().unwrap()).product();
+    assert_eq!(array.len() as u64 % values, 0, "whole values");
+    assert!(gui.refused(json!(["getlivedata", ["nosuch"]])).await.contains("nosuch"));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_is_made_again() {
+    let mut daemon = Daemon::start().await;
+    let server = daemon.server("").await;
+    let user = account(&server, "adam").await;
+    let mut gui = gui(&server, "uma", 10).await;
+    gui.does(json!({"command": "eventmask", "events": ["device"]})).await;
+    daemon.end(Signal::SIGKILL).await;
+    let begun = Instant::now();
+    let lost = loop {
+        match user.client.call::<Value>("nicos.call", json!({"command": "eval", "args": ["1"]})).await {
+            Err(beamq::client::ClientError::Rpc(error)) => break error,
+            other => assert!(begun.elapsed() < DEADLINE, "{other:?}"),
+        }
+    };
+    assert_eq!(lost.code, -32030, "{lost:?}");
+    // beamq itself does what it does.
+    assert_eq!(user.call("server.status", json!({})).await["clients"], 2);
+    assert_eq!(gui.does(json!(["keepalive"])).await, Value::Null);
+    let stranger = server.stranger().await;
+    let with = LoginWith::Account { user: "adam".into(), password: "adampw".into() };
+    let unavailable = stranger.login(with, "tests").await.unwrap_err().to_string();
+    assert!(unavailable.contains("no NICOS daemon can be reached"), "{unavailable}");
+
+    daemon.launch().await;
+    let begun = Instant::now();
+    while user.client.call::<Value>("nicos.call", json!({"command": "eval", "args": ["1"]})).await.ok()
+        != Some(json!(1))
+    {
+        assert!(begun.elapsed() < DEADLINE, "the connection does not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let begun = Instant::now();
+    while gui.ask(json!(["eval", ["1", false]])).await["success"] != true {
+        assert!(begun.elapsed() < DEADLINE, "the connection does not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // The mask is told to the new connection.
+    run_in_nicos(&daemon, "RemoveDevice('man')\nSetMode('maintenance')").await;
+    let passed =
+        gui.until("mode", |event| event["event"] == "mode" && event["payload"] == "maintenance").await;
+    assert!(passed.iter().all(|event| event["event"] != "device"), "{passed:#?}");
+}
+
+#[tokio::test]
+async fn the_connection_ends_with_the_session() {
+    let daemon = Daemon::start().await;
+    let server = daemon.server("").await;
+    let (nicos, _events) = daemon.admin().await;
+    let connected = async || {
+        let count = "len([s for s in session.daemon_device._server.handlers.values()])";
+        nicos.call(Command::Eval, &[json!(count), json!(false)]).await.unwrap()
+    };
+    let before = connected().await;
+    let user = account(&server, "uma").await;
+    let mut gui = gui(&server, "adam", 20).await;
+    assert_eq!(connected().await.as_u64(), before.as_u64().map(|count| count + 2));
+    user.call("session.logout", json!({})).await;
+    gui.does(json!(["quit"])).await;
+    let begun = Instant::now();
+    while connected().await != before {
+        assert!(begun.elapsed() < DEADLINE, "{} connections, before {before}", connected().await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
