@@ -2,6 +2,7 @@
 //!
 //! `python3` may be a shim or a script that sets things up. Such scripts start other processes, which a
 //! confined child may not. So the interpreter is asked once, outside, who it is, and is started as that.
+//! On this occasion it compiles the Python files of the simulation, which a child may only read.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +18,17 @@ use tokio::{io::AsyncReadExt, process::Command, sync::Mutex, time::timeout};
 const SAYS_WITHIN: Duration = Duration::from_secs(20);
 /// An environment is not larger, in bytes.
 const LONGEST: u64 = 4 << 20;
-const QUESTION: &str = "import json, os, sys; print(json.dumps({'executable': sys.executable, 'environment': dict(os.environ)}))";
+/// Without what is compiled every child would compile it again: slower, but right. So that this fails is of no
+/// interest, and what is compiled already stays.
+const QUESTION: &str = "\
+import json, os, sys
+try:
+    import compileall
+    compileall.compile_dir(sys.argv[1], quiet=2)
+except Exception:
+    pass
+print(json.dumps({'executable': sys.executable, 'environment': dict(os.environ)}))
+";
 
 /// Who an interpreter is.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -33,26 +44,27 @@ pub(super) struct Interpreter {
 pub(super) struct Known(Mutex<Option<Interpreter>>);
 
 impl Known {
-    /// Who the configured interpreter is.
+    /// Who the configured interpreter is. The first time, it compiles the Python files in the folder.
     ///
     /// # Errors
     ///
     /// Why it does not say, for people.
-    pub(super) async fn interpreter(&self, configured: &Path) -> Result<Interpreter, String> {
+    pub(super) async fn interpreter(&self, configured: &Path, library: &Path) -> Result<Interpreter, String> {
         let mut known = self.0.lock().await;
         if let Some(known) = known.as_ref().filter(|known| known.executable.is_file()) {
             return Ok(known.clone());
         }
-        let found = ask(configured).await?;
+        let found = ask(configured, library).await?;
         *known = Some(found.clone());
         Ok(found)
     }
 }
 
-async fn ask(configured: &Path) -> Result<Interpreter, String> {
+async fn ask(configured: &Path, library: &Path) -> Result<Interpreter, String> {
     let name = configured.display();
     let mut child = Command::new(configured)
         .args(["-c", QUESTION])
+        .arg(library)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -103,10 +103,6 @@ impl Simulator {
 
     async fn run(&self, wish: &SimulationWish, account: &mut Account<'_>) -> child::Ending {
         let settings = &self.settings;
-        let interpreter = match self.known.interpreter(&settings.interpreter).await {
-            Ok(interpreter) => interpreter,
-            Err(reason) => return child::Ending::NotStarted(reason),
-        };
         let prepared = self.prepare(wish).await;
         let (scratch, catalogue_file) = match prepared {
             Ok(prepared) => prepared,
@@ -114,6 +110,11 @@ impl Simulator {
                 let folder = settings.work_dir.display();
                 return child::Ending::NotStarted(format!("the folder {folder} cannot be written: {error}"));
             }
+        };
+        let library = settings.work_dir.join("lib");
+        let interpreter = match self.known.interpreter(&settings.interpreter, &library).await {
+            Ok(interpreter) => interpreter,
+            Err(reason) => return child::Ending::NotStarted(reason),
         };
         let ending = child::run(settings, &interpreter, scratch.path(), &catalogue_file, wish, account).await;
         // Removing what a script has left can take a while, and nobody waits for it.

@@ -1,6 +1,6 @@
 //! A simulator with the shipped catalogue.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use beamq::{
     catalogue::{Catalogue, shipped},
@@ -50,7 +50,11 @@ impl Fixture {
     }
 
     pub(crate) fn wish(&self, source: &str) -> SimulationWish {
-        SimulationWish::new(source, "script", Arc::clone(&self.catalogue), Arc::clone(&self.folders))
+        let mut wish =
+            SimulationWish::new(source, "script", Arc::clone(&self.catalogue), Arc::clone(&self.folders));
+        // A simulation gives way to the other tests. Only what is about real time is bounded by it.
+        wish.budget.real = Duration::from_secs(60);
+        wish
     }
 
     pub(crate) async fn run(&self, source: &str) -> Simulated {

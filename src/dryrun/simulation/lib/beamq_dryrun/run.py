@@ -376,12 +376,16 @@ class Run:
             return {}
 
     def _line_of(self, error):
-        line, trace = None, error.__traceback__
+        lines, trace, head = [], error.__traceback__, None
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == self._file:
-                line = trace.tb_lineno
+                lines.append(trace.tb_lineno)
+                head = trace.tb_frame.f_code.co_firstlineno
             trace = trace.tb_next
-        return line
+        # What follows the lines is called at the head of a function, and can itself be the one call too many.
+        if isinstance(error, RecursionError) and lines[1:] and lines[-1] == head:
+            lines.pop()
+        return lines[-1] if lines else None
 
     # The end.
 
