@@ -55,6 +55,43 @@ async fn r21_twenty_thousand_lines_are_complete_for_a_client_that_comes_late() {
 }
 
 #[tokio::test]
+async fn r21_a_client_that_comes_in_the_middle_joins_the_history_and_the_events_without_a_gap() {
+    let server = Server::start().await;
+    let mut user = server.client().await;
+    let gate = server.home.path().join("gate");
+    let half = "for n in range(10000):\n    print('line', n + first)\n";
+    let wait = format!("import os, time\nwhile not os.path.exists({:?}):\n    time.sleep(0.01)\n", gate);
+    let script = format!("first = 0\n{half}{wait}first = 10000\n{half}");
+    let id = user.submit("many", &script).await;
+    let all: Vec<_> = (0..20_000).map(|n| format!("line {n}")).collect();
+    user.line(&id, "line 9999").await;
+
+    // It subscribes, and asks for what it has missed while more is printed.
+    let mut late = server.client().await;
+    std::fs::write(&gate, "").unwrap();
+    let history = late.output(&id).await;
+    assert!(history.len() >= 10_000, "{}", history.len());
+    assert_eq!(history, all[..history.len()]);
+    late.ends(&id, "succeeded").await;
+    late.until("the last line", |late| late.lines(&id).contains(&all[19_999]).then_some(())).await;
+
+    // Numbers join the two: what is in both is the same, and together they are everything once.
+    let told: Vec<_> = late
+        .seen
+        .iter()
+        .filter(|event| event["method"] == "event.output" && event["params"]["job"] == id.as_str())
+        .flat_map(|event| event["params"]["lines"].as_array().unwrap())
+        .map(|line| (line["n"].as_u64().unwrap(), text(&line["text"])))
+        .collect();
+    assert_eq!(told.first().map(|(n, _)| *n), Some(10_001), "nothing of before, all from then on");
+    let rest = told.into_iter().filter(|(n, _)| *n > history.len() as u64).map(|(_, text)| text);
+    let joined: Vec<_> = history.iter().cloned().chain(rest).collect();
+    assert_eq!(joined.len(), 20_000);
+    assert_eq!(joined, all);
+    assert_eq!(late.output(&id).await, all);
+}
+
+#[tokio::test]
 async fn r21_streams_are_told_apart_and_numbered_in_one_row() {
     let server = Server::start().await;
     let mut user = server.client().await;

@@ -67,6 +67,43 @@ async fn a_malformed_marker_is_a_note_with_the_nearest_key() {
 }
 
 #[tokio::test]
+async fn a_marker_whose_tag_is_misshapen_is_a_note_and_not_a_silent_title() {
+    let mut engine = Engine::start();
+    let told = engine
+        .run("# %% A [beamq estimate=\"10 min\"]\nx = 1\n# %% B [beamq estimate=\"10 min\"\nx = 2\n# %% C [BEAMQ] PAUSE=true\nx = 3\n# %% D (beamq) pause=true\nx = 4\n# %% The beamq of today\nx = 5\n")
+        .await;
+    assert_eq!(told.end().ending, Ending::Completed);
+    let notes = told.texts(OutputStream::Note);
+    for (line, expected) in [
+        (1, "the tag stands alone in its brackets, before the options: [beamq] estimate="),
+        (3, "the tag stands alone in its brackets, before the options: [beamq] estimate="),
+        (5, "unknown tag [BEAMQ]; did you mean [beamq]?"),
+        (7, "the tag stands alone in its brackets, before the options: [beamq] pause="),
+    ] {
+        let expected = format!("line {line}: {expected}");
+        assert!(notes.iter().any(|note| note.starts_with(&expected)), "{expected} in {notes:#?}");
+    }
+    assert_eq!(notes.len(), 4, "words of a title are nobody's business: {notes:#?}");
+
+    let told = engine.run("# %% A [beamq] PAUSE=true\nx = 1\n").await;
+    let notes = told.texts(OutputStream::Note);
+    assert_eq!(notes, ["line 1: unknown key 'PAUSE' in the cell marker; did you mean 'pause'?"]);
+}
+
+#[tokio::test]
+async fn a_title_may_have_words_in_brackets_before_the_tag() {
+    let mut engine = Engine::start();
+    let told = engine
+        .run("import time\n# %% Angle [deg] [beamq] progress=25\ntime.sleep(0.2)\n# %% Field [mT]\ntime.sleep(0.2)\n")
+        .await;
+    assert_eq!(told.texts(OutputStream::Note), [""; 0]);
+    for step in ["Angle [deg]", "Field [mT]"] {
+        assert!(told.progress.iter().any(|told| told.step.as_deref() == Some(step)), "{:?}", told.progress);
+    }
+    assert!(told.progress.iter().any(|progress| progress.percent == Some(25.0)), "{:?}", told.progress);
+}
+
+#[tokio::test]
 async fn the_line_and_the_wait_are_seen_without_any_help_of_the_script() {
     let mut engine = Engine::start();
     engine.submit("import time\ndef measure():\n    time.sleep(30)\n\nmeasure()\n");

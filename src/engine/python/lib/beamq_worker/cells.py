@@ -14,10 +14,14 @@ import tokenize
 MARKER = re.compile(r"^#\s?%%(?!%)(?P<rest>.*)$")
 ANY_MARKER = re.compile(r"^\s*#\s?%%(?!%)", re.MULTILINE)
 TAG = re.compile(r"\[(?P<tag>[A-Za-z_]+)\]")
+# What was meant as the tag: in other brackets, without the closing one, or with the options inside.
+NEARLY_TAG = re.compile(r"[\[({<]\s*beamq\b", re.IGNORECASE)
 OPTION = re.compile(r"""(?P<key>[A-Za-z_]\w*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|\S+)""")
 DURATION = re.compile(r"^(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|sec|min|m|h|d)?$")
 SECONDS = {None: 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 KEYS = ("estimate", "pause", "progress")
+# Cells that hold no program.
+TEXT_TAGS = ("markdown", "md", "raw")
 # The name of the call that is put into the script; a builtin, so the script's names stay its own.
 CALL = "__beamq_cell__"
 
@@ -66,18 +70,22 @@ def comments(source):
 
 def read_marker(line, rest, number, notes):
     """One marker, or None for a cell that is text."""
-    tag = TAG.search(rest)
-    title = (rest[: tag.start()] if tag else rest).strip() or "Cell %d" % number
+    tag, name = find_tag(rest)
+    meant = NEARLY_TAG.search(rest) if name is None else None
+    end = tag or meant
+    title = (rest[: end.start()] if end else rest).strip() or "Cell %d" % number
     cell = Cell(line, title)
-    if tag is None:
-        return cell
-    name = tag.group("tag")
-    if name in ("markdown", "md", "raw"):
+    if meant:
+        option = OPTION.search(rest, meant.end())
+        notes.append(
+            "line %d: the tag stands alone in its brackets, before the options: [beamq] %s=…"
+            % (line, option.group("key") if option else KEYS[0])
+        )
+    elif name in TEXT_TAGS:
         return None
+    elif name is not None and name != "beamq":
+        notes.append("line %d: unknown tag [%s]; did you mean [beamq]?" % (line, name))
     if name != "beamq":
-        near = difflib.get_close_matches(name, ["beamq"])
-        if near:
-            notes.append("line %d: unknown tag [%s]; did you mean [beamq]?" % (line, name))
         return cell
     options = rest[tag.end():]
     for match in OPTION.finditer(options):
@@ -88,10 +96,19 @@ def read_marker(line, rest, number, notes):
     return cell
 
 
+def find_tag(rest):
+    """The tag of a marker and its name. A title may have words in brackets, such as a unit, so the tag is the
+    first that is known, or else the first that looks like [beamq]; None and None without one."""
+    tags = [(match, match.group("tag")) for match in TAG.finditer(rest)]
+    known = [(match, name) for match, name in tags if name == "beamq" or name in TEXT_TAGS]
+    near = [(match, name) for match, name in tags if difflib.get_close_matches(name.lower(), ["beamq"])]
+    return (known + near + [(None, None)])[0]
+
+
 def take_option(cell, key, value, notes):
     """Set one option of a cell, or note why not."""
     if key not in KEYS:
-        near = difflib.get_close_matches(key, KEYS, 1, 0.5)
+        near = difflib.get_close_matches(key.lower(), KEYS, 1, 0.5)
         advice = "did you mean %r?" % near[0] if near else "known keys are " + ", ".join(KEYS)
         notes.append("line %d: unknown key %r in the cell marker; %s" % (cell.line, key, advice))
         return
