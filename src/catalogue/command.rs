@@ -127,7 +127,8 @@ impl Command {
         compiled.as_ref()
     }
 
-    /// What is wrong with a call, in the order of the parameters; nothing when it is good.
+    /// What is wrong with a call: names that it does not take, then what is wrong in the order of the
+    /// parameters; nothing when it is good.
     #[must_use]
     pub fn check(&self, arguments: &Map<String, Value>) -> Vec<CallProblem> {
         self.check_as(Spelling::Json, arguments)
@@ -157,7 +158,9 @@ impl Command {
     }
 
     fn explain(&self, spelling: Spelling, arguments: &Map<String, Value>) -> Vec<CallProblem> {
-        let mut problems = Vec::new();
+        // A misspelt name comes first: it is why another parameter is missing.
+        let unknown = arguments.iter().filter(|(name, _)| self.spec.parameters.get(name).is_none());
+        let mut problems: Vec<_> = unknown.map(|(name, value)| self.unknown(name, value)).collect();
         for (name, parameter) in self.spec.parameters.iter() {
             match arguments.get(name) {
                 Some(value) => problems.extend(
@@ -168,8 +171,6 @@ impl Command {
                 None => {}
             }
         }
-        let unknown = arguments.iter().filter(|(name, _)| self.spec.parameters.get(name).is_none());
-        problems.extend(unknown.map(|(name, value)| self.unknown(name, value)));
         problems
     }
 

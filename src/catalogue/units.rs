@@ -91,8 +91,8 @@ pub fn all() -> impl Iterator<Item = &'static str> {
 /// The unit that was probably meant.
 #[must_use]
 pub fn nearest(unit: &str) -> Option<&'static str> {
-    // U+03BC and U+00B5 look the same, and so do the dots.
-    let plain = unit.trim().replace('\u{3bc}', "µ").replace(['⋅', '∙', '•'], "·");
+    // U+03BC and U+00B5 look the same, and so do the dots and the signs of degrees.
+    let plain = unit.trim().replace('\u{3bc}', "µ").replace(['⋅', '∙', '•'], "·").replace(['º', '˚'], "°");
     if let Some(known) = all().find(|known| *known == plain) {
         return Some(known);
     }
@@ -125,6 +125,7 @@ mod tests {
     fn look_alikes_are_recognised() {
         assert_eq!(nearest("\u{3bc}m"), Some("µm"));
         assert_eq!(nearest("µA⋅h"), Some("µA·h"));
+        assert_eq!(nearest("ºC"), Some("°C"));
         assert_eq!(nearest("mEV"), Some("meV"));
         assert_eq!(nearest("furlong"), None);
         assert!(is_known("other:furlong") && !is_known("other:") && !is_known("furlong"));

@@ -264,6 +264,11 @@ fn explain(source: &Arc<Source>, error: &YamlError) -> Diagnostic {
             found.help("`*name` stands for a value marked `&name` further up; put the text in quotes if it is meant literally");
             found
         }
+        YamlError::RecursiveReferencesRequireWeakTypes { .. } => {
+            let mut found = syntax(source, "yaml_syntax", "this stands for something that holds it", range);
+            found.help("`*name` cannot be used inside the value marked `&name`: write the value out");
+            found
+        }
         YamlError::NonFiniteFloat { .. } => {
             let mut found =
                 syntax(source, "yaml_trap", "this is no number that can be calculated with", range);

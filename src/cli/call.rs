@@ -33,7 +33,7 @@ pub(super) struct CallArgs {
 }
 
 pub(super) async fn run(args: CallArgs, globals: Globals) -> Result<(), Failure> {
-    let given = args.parameters.iter().map(|text| split(text)).collect::<Result<Vec<_>, _>>()?;
+    let given = split_all(&args.parameters)?;
     let session = globals.connect().await?;
     let outcome = async {
         let page: Page = session.call("catalogue.get", json!({"name": args.command})).await?;
@@ -51,6 +51,23 @@ pub(super) async fn run(args: CallArgs, globals: Globals) -> Result<(), Failure>
     .await;
     session.client.close().await;
     outcome
+}
+
+/// The parameters by name. One that is given twice is refused: which of the two was meant?
+fn split_all(texts: &[String]) -> Result<Vec<(&str, &str)>, Failure> {
+    let mut given: Vec<(&str, &str)> = Vec::new();
+    for text in texts {
+        let (name, value) = split(text)?;
+        if let Some((_, first)) = given.iter().find(|(earlier, _)| *earlier == name) {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("`{name}` is given twice: `{first}` and `{value}`"),
+            )
+            .hint("a list is 1,2,3 or JSON"));
+        }
+        given.push((name, value));
+    }
+    Ok(given)
 }
 
 fn split(text: &str) -> Result<(&str, &str), Failure> {
@@ -131,6 +148,14 @@ mod tests {
             assert_eq!(value_of(Some(&parameter(kind)), text), value, "{kind:?} {text}");
         }
         assert_eq!(value_of(None, "5"), json!(5), "an unknown parameter is sent as it looks");
+    }
+
+    #[test]
+    fn a_parameter_that_is_given_twice_is_wrong_usage() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert_eq!(split_all(&texts(&["value=5", "wait=true"])).ok().map(|given| given.len()), Some(2));
+        let refused = split_all(&texts(&["value=5", "value=6"])).map_err(|failure| failure.exit);
+        assert_eq!(refused, Err(Exit::Usage));
     }
 
     #[test]

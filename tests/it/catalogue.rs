@@ -74,6 +74,7 @@ fn r15_a_refused_call_names_the_parameter_the_value_the_limits_and_what_was_mean
         (&["set_temperature", "value=kep"], "did you mean keep?"),
         (&["set_temperature"], "set_temperature: value is missing (Set point.)"),
         (&["set_temperature", "valeu=5", "value=5"], "did you mean value?"),
+        (&["set_temperature", "valu=5"], "did you mean value?"),
         (&["set_aperture", "size=SMAL"], "did you mean SMALL?"),
         (&["scan", "axis=s1", "places=1,2", "seconds=0.25"], "no multiple of the step 0.1"),
         (&["scan", "axis=S1", "places=1,2"], "does not match the pattern"),

@@ -139,6 +139,11 @@ impl Reader {
         if units::is_known(&unit) {
             return Some(unit);
         }
+        if unit.starts_with(units::OTHER) {
+            self.error(&node.at, "unknown_unit", "the name of a unit has 1 to 20 characters")
+                .help(format!("write for example `unit: \"{}ohm\"`", units::OTHER));
+            return None;
+        }
         let meant = units::nearest(&unit);
         let own = format!("a unit of your own is declared as `unit: \"{}{unit}\"`", units::OTHER);
         let found = self.error(&node.at, "unknown_unit", format!("there is no unit `{unit}`"));

@@ -87,7 +87,7 @@ impl Reader {
         example: &str,
     ) -> Option<Vec<(&'n str, &'n Node, &'n Node)>> {
         let NodeValue::Mapping(entries) = &node.value else {
-            let name = if what.contains(' ') { what.to_owned() } else { format!("`{what}`") };
+            let name = if what.contains([' ', '`']) { what.to_owned() } else { format!("`{what}`") };
             let message = format!("{name} is a mapping, and this is {}", node.kind());
             let found = self.error(&node.at, "wrong_type", message);
             found.help(match &node.value {
