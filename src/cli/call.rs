@@ -151,14 +151,6 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_that_is_given_twice_is_wrong_usage() {
-        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        assert_eq!(split_all(&texts(&["value=5", "wait=true"])).ok().map(|given| given.len()), Some(2));
-        let refused = split_all(&texts(&["value=5", "value=6"])).map_err(|failure| failure.exit);
-        assert_eq!(refused, Err(Exit::Usage));
-    }
-
-    #[test]
     fn a_parameter_without_a_value_is_wrong_usage() {
         assert_eq!(split("value=5=6").ok(), Some(("value", "5=6")));
         assert_eq!(split("value").map_err(|failure| failure.exit), Err(Exit::Usage));

@@ -84,6 +84,8 @@ fn r15_a_refused_call_names_the_parameter_the_value_the_limits_and_what_was_mean
         let refused = server.run(&[&["call"], arguments].concat()).expect_code(1);
         assert!(refused.err.contains(complaint), "{arguments:?}: {}", refused.err);
     }
+    let twice = server.run(&["call", "set_temperature", "value=5", "value=6"]).expect_code(2);
+    assert!(twice.err.contains("`value` is given twice: `5` and `6`"), "{}", twice.err);
     assert_eq!(server.order(), Vec::<String>::new());
 }
 
