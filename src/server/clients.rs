@@ -10,7 +10,7 @@ use std::{
 
 use beamq_machines::SessionId;
 
-use super::nicos::NicosLink;
+use super::{event_log::Numbered, nicos::NicosLink};
 use crate::{
     protocol::{CallId, EventKind},
     transport::{Delivery, Origin, Outbox, Outgoing},
@@ -149,11 +149,13 @@ impl Clients {
     }
 
     /// Sends an event to everyone who wants it; gives back those who read too slowly.
-    pub(super) fn publish(&self, kind: EventKind, body: &Arc<str>) -> Vec<SessionId> {
+    pub(super) fn publish(&self, event: &Numbered) -> Vec<SessionId> {
         self.by_session
             .iter()
-            .filter(|(_, client)| client.kinds.contains(&kind))
-            .filter(|(_, client)| !client.outbox.push(Outgoing::new(None, Arc::clone(body))))
+            .filter(|(_, client)| client.kinds.contains(&event.kind))
+            .filter(|(_, client)| {
+                !client.outbox.push(Outgoing::event(Arc::clone(&event.text), event.subject))
+            })
             .map(|(session, _)| *session)
             .collect()
     }

@@ -665,7 +665,7 @@ impl Dispatcher {
                 self.events.went_out(event.seq);
                 self.metrics.event(event.kind);
                 self.doors.broadcast(&event.text);
-                for session in self.clients.publish(event.kind, &event.text) {
+                for session in self.clients.publish(&event) {
                     self.close_slow(session);
                 }
             }

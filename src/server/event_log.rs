@@ -4,7 +4,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use beamq_machines::Timestamp;
 
-use crate::protocol::{Event, EventBody, EventKind};
+use crate::{
+    protocol::{Event, EventBody, EventKind},
+    transport::Subject,
+};
 
 /// The most bytes of events that are kept in memory.
 const KEPT_BYTES: usize = 4 << 20;
@@ -18,6 +21,23 @@ pub(super) struct Numbered {
     pub(super) kind: EventKind,
     pub(super) time: Timestamp,
     pub(super) text: Arc<str>,
+    /// Of what it tells the whole state, if it does: a slow client need not read older ones.
+    pub(super) subject: Option<Subject>,
+}
+
+/// What tells each time everything that is to know about something.
+fn subject(body: &EventBody) -> Option<Subject> {
+    let of = match body {
+        EventBody::Queue(_) => 0,
+        EventBody::Progress(progress) => progress.id.0,
+        EventBody::Job(_)
+        | EventBody::Output(_)
+        | EventBody::Prompt(_)
+        | EventBody::Catalogue(_)
+        | EventBody::Engine(_)
+        | EventBody::Notice(_) => return None,
+    };
+    Some(Subject { kind: body.kind().method(), of })
 }
 
 /// The newest events.
@@ -48,8 +68,9 @@ impl EventLog {
     /// Numbers an event and keeps it.
     pub(super) fn number(&mut self, body: EventBody, time: Timestamp) -> Numbered {
         self.last += 1;
+        let subject = subject(&body);
         let event = Event::new(self.last, time, body);
-        let numbered = Numbered { seq: self.last, kind: event.kind(), time, text: event.encode() };
+        let numbered = Numbered { seq: self.last, kind: event.kind(), time, text: event.encode(), subject };
         self.bytes += numbered.text.len();
         self.kept.push_back(numbered.clone());
         while self.bytes > KEPT_BYTES || self.kept.len() > KEPT_EVENTS {

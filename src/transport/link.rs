@@ -2,14 +2,17 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use beamq_machines::SessionId;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 
-use super::{Committed, LookInside};
+use super::{
+    Committed, LookInside,
+    outbox::{Outbox, OutgoingMessages, outbox},
+};
 use crate::protocol::{Decoded, decode};
 
 /// Where a client came from, for the audit and for deciding who owns a session.
@@ -74,133 +77,10 @@ pub enum Fault {
     PerhapsDone,
 }
 
-/// Something for a client.
-#[derive(Debug)]
-pub struct Outgoing {
-    /// The request's correlation id, for a reply to a request that had one; events have none.
-    pub correlation: Option<String>,
-    /// The JSON text.
-    pub body: Arc<str>,
-    /// Gives the bytes back to the client's budget when the message has been written.
-    budget: Budget,
-    /// Nothing to write: the server has closed the session.
-    farewell: bool,
-}
-
-/// Bytes of a client's budget, in use for as long as this lives.
-#[derive(Debug, Default)]
-struct Budget(Option<(Arc<Backlog>, usize)>);
-
-impl Drop for Budget {
-    fn drop(&mut self) {
-        if let Some((backlog, size)) = &self.0 {
-            backlog.bytes.fetch_sub(*size, Ordering::Relaxed);
-        }
-    }
-}
-
-/// What waits for one client to be written.
-#[derive(Debug, Default)]
-struct Backlog {
-    bytes: AtomicUsize,
-    overran: AtomicBool,
-}
-
-/// The receiving end of a client's outgoing messages, which its transport writes in order. When the server
-/// closes the session a [farewell](Outgoing::is_farewell) comes, and after the link was dropped the end.
-#[derive(Debug)]
-pub struct OutgoingMessages {
-    receiver: mpsc::Receiver<Outgoing>,
-    backlog: Arc<Backlog>,
-}
-
-impl OutgoingMessages {
-    /// The next message, or `None` when the server has closed the session and everything was taken.
-    pub async fn recv(&mut self) -> Option<Outgoing> {
-        self.receiver.recv().await
-    }
-
-    /// The next message, if one is there.
-    pub fn try_recv(&mut self) -> Option<Outgoing> {
-        self.receiver.try_recv().ok()
-    }
-
-    /// Whether a message found no room because the client read too slowly.
-    #[must_use]
-    pub fn overran(&self) -> bool {
-        self.backlog.overran.load(Ordering::Acquire)
-    }
-}
-
-impl Outgoing {
-    /// A message for a client.
-    #[must_use]
-    pub fn new(correlation: Option<String>, body: Arc<str>) -> Self {
-        Self { correlation, body, budget: Budget::default(), farewell: false }
-    }
-
-    /// The word that the server has closed the session: the transport drops the client's [`ClientLink`],
-    /// and goes on writing what still comes. Requests that were on their way are answered that way.
-    #[must_use]
-    pub fn farewell() -> Self {
-        Self { farewell: true, ..Self::new(None, "".into()) }
-    }
-
-    /// Whether this is the word that the server has closed the session, and no message.
-    #[must_use]
-    pub fn is_farewell(&self) -> bool {
-        self.farewell
-    }
-}
-
 /// The link was closed by the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server has closed this session or is shutting down")]
 pub struct LinkClosed;
-
-/// The sending end of a client's outgoing messages, bounded by count and bytes.
-///
-/// The server loop never waits for a client: a message that finds no room closes the session.
-#[derive(Clone, Debug)]
-pub struct Outbox {
-    sender: mpsc::Sender<Outgoing>,
-    backlog: Arc<Backlog>,
-}
-
-/// How many bytes may wait for one client before it counts as too slow.
-const OUTBOX_BYTES: usize = 64 << 20;
-
-impl Outbox {
-    /// Hands over a message; `false` when the client reads too slowly or is gone.
-    #[must_use]
-    pub fn push(&self, mut message: Outgoing) -> bool {
-        let size = message.body.len();
-        let waiting = self.backlog.bytes.fetch_add(size, Ordering::Relaxed);
-        message.budget = Budget(Some((Arc::clone(&self.backlog), size)));
-        // One message may be larger than the budget, when nothing else waits.
-        let fits = waiting == 0 || waiting + size <= OUTBOX_BYTES;
-        let pushed = fits
-            && match self.sender.try_send(message) {
-                Ok(()) => true,
-                Err(mpsc::error::TrySendError::Full(_)) => false,
-                // The client is gone, which is not its slowness.
-                Err(mpsc::error::TrySendError::Closed(_)) => return false,
-            };
-        if !pushed {
-            self.backlog.overran.store(true, Ordering::Release);
-        }
-        pushed
-    }
-}
-
-impl Outbox {
-    /// How many messages wait, and of how many bytes.
-    #[must_use]
-    pub fn backlog(&self) -> (usize, usize) {
-        let waiting = self.sender.max_capacity() - self.sender.capacity();
-        (waiting, self.backlog.bytes.load(Ordering::Relaxed))
-    }
-}
 
 /// One client, as its transport sees it. Dropping it tells the server that the client is gone.
 #[derive(Debug)]
@@ -323,9 +203,6 @@ fn kibibytes(body: &[u8]) -> u32 {
 /// How much may wait for the loop, all clients together, in KiB: the rest waits in its clients' sockets.
 const WAITING_KIBIBYTES: u32 = 64 * 1024;
 
-/// How many messages may wait for one client before it counts as too slow.
-const OUTBOX_MESSAGES: usize = 4096;
-
 impl Clients {
     /// Opens the door; deliveries come out of the returned receiver.
     pub(crate) fn new(instrument: &str) -> (Self, mpsc::Receiver<Delivery>) {
@@ -341,7 +218,7 @@ impl Clients {
     }
 
     /// Brings in a client. The receiver yields what is to be written to it, in order. When the server closes
-    /// the session it yields a [farewell](Outgoing::is_farewell), and ends after the link was dropped; for a
+    /// the session it yields a [farewell](super::Outgoing::is_farewell), and ends after the link was dropped; for a
     /// client that reads too slowly it ends at once.
     ///
     /// # Errors
@@ -350,18 +227,13 @@ impl Clients {
     pub async fn announce(&self, origin: Origin) -> Result<(ClientLink, OutgoingMessages), LinkClosed> {
         let session = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed) + 1);
         let may_read_events = Arc::new(AtomicBool::new(false));
-        let (sender, receiver) = mpsc::channel(OUTBOX_MESSAGES);
-        let backlog = Arc::<Backlog>::default();
-        let announce = Delivery::Announce {
-            session,
-            origin,
-            outbox: Outbox { sender, backlog: Arc::clone(&backlog) },
-            may_read_events: Arc::clone(&may_read_events),
-        };
+        let (outbox, messages) = outbox();
+        let announce =
+            Delivery::Announce { session, origin, outbox, may_read_events: Arc::clone(&may_read_events) };
         self.to_server.send(announce).await.map_err(|_| LinkClosed)?;
         let (to_server, room) = (self.to_server.clone(), Arc::clone(&self.room));
         let link = ClientLink { session, to_server, room, may_read_events, given_up: OnceLock::new() };
-        Ok((link, OutgoingMessages { receiver, backlog }))
+        Ok((link, messages))
     }
 
     /// Every event once, as JSON text in the native form, for a topic with many observers.

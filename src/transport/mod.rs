@@ -8,10 +8,12 @@ pub mod http;
 mod link;
 mod look;
 mod loopback;
+mod outbox;
 
 pub use committed::{Committed, CommittedMessages};
 pub(crate) use link::Delivery;
-pub use link::{ClientLink, Clients, Fault, LinkClosed, Origin, Outbox, Outgoing, OutgoingMessages};
+pub use link::{ClientLink, Clients, Fault, LinkClosed, Origin};
 pub use look::Health;
 pub(crate) use look::{LookInside, Report};
 pub use loopback::BindError;
+pub use outbox::{Outbox, Outgoing, OutgoingMessages, Subject};
