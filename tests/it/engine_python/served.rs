@@ -206,7 +206,7 @@ async fn the_configured_memory_and_niceness_hold_for_every_job() {
         "{job:#}"
     );
     let own = std::process::Command::new("nice").output().unwrap();
-    let nice = (String::from_utf8(own.stdout).unwrap().trim().parse::<u8>().unwrap() + 3).min(19);
+    let nice = (String::from_utf8(own.stdout).unwrap().trim().parse::<i8>().unwrap() + 3).min(19);
     assert_eq!(user.output(&id).await[..2], [nice.to_string(), format!("['{nice}', '614400']")]);
 }
 
