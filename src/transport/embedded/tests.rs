@@ -31,10 +31,7 @@ use tokio_util::codec::Framed;
 use super::*;
 use crate::{
     protocol::Decoded,
-    transport::{
-        Origin, Outgoing,
-        link::{Delivery, Outbox},
-    },
+    transport::{Origin, Outgoing, link::Delivery, outbox::Outbox},
     wire::stomp::{Command, Frame, HeartBeat, Received, StompCodec, Version},
 };
 
