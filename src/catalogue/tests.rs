@@ -82,9 +82,9 @@ fn calls_are_judged_by_name_type_limits_and_words() {
     assert_eq!(
         found(json!({"value": 0.05, "wait": 1, "hold": 2})),
         [
+            "set_temperature has no parameter hold",
             "set_temperature: value: 0.05 K is below the minimum of 0.1 K",
             "set_temperature: wait: 1 is a number, and true or false is expected",
-            "set_temperature has no parameter hold",
         ]
     );
     assert_eq!(found(json!({})), ["set_temperature: value is missing (Set point.)"]);
