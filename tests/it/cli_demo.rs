@@ -1,11 +1,6 @@
 //! The demo, and the example client.
 
-use std::{
-    fs,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, process::Command};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -18,9 +13,7 @@ use crate::support::{Process, Server, program, run, until};
 #[test]
 fn the_demo_shows_the_experiment_and_leaves_nothing_behind() {
     let temporary = tempfile::tempdir().unwrap();
-    let started = Instant::now();
     let ended = run(program().env("TMPDIR", temporary.path()).arg("demo"), b"").expect_code(0);
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     for part in [
         "cells.py: paused at line",
         "blackbox.py: succeeded",

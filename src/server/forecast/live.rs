@@ -88,9 +88,7 @@ impl Dispatcher {
     /// Where the script is, by its own word, with what the plan adds to it.
     pub(in crate::server) fn progressed(&mut self, id: JobId, progress: Progress, now: Timestamp) {
         self.follow(id);
-        // What is on its way when a pause takes effect moves nothing any more.
-        let stands_still = self.core.job(id).is_some_and(|job| matches!(job.state(), State::Paused {}));
-        if stands_still {
+        if self.stands_still(id) {
             self.turn(Input::Engine(id, EngineNotice::Progress(progress)));
             return;
         }
@@ -109,6 +107,11 @@ impl Dispatcher {
         self.advance(id, progress, now);
     }
 
+    /// Whether the job is paused: what was on its way when the pause took effect moves nothing any more.
+    fn stands_still(&self, id: JobId) -> bool {
+        self.core.job(id).is_some_and(|job| matches!(job.state(), State::Paused {}))
+    }
+
     /// Passes progress on to the core, completed by the plan. Whether the percentage changed visibly.
     fn advance(&mut self, id: JobId, progress: Progress, now: Timestamp) -> bool {
         let progress = self.completed(id, progress, now);
@@ -124,6 +127,9 @@ impl Dispatcher {
     }
 
     fn completed(&self, id: JobId, mut progress: Progress, now: Timestamp) -> Progress {
+        if self.stands_still(id) {
+            return progress;
+        }
         let Some(active_s) = self.active_seconds(id, now) else { return progress };
         let Some(machine) = self.core.job(id) else { return progress };
         let Some(plan) = self.forecast.plan(id, &machine.spec) else { return progress };
