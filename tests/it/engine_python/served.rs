@@ -193,6 +193,17 @@ async fn a_script_that_disturbs_its_worker_ends_alone_and_the_server_goes_on() {
 }
 
 #[tokio::test]
+async fn what_a_library_says_to_the_log_of_nicos_is_in_the_output() {
+    let server = Server::with("").await;
+    let mut user = server.client().await;
+    let script =
+        "from nicos import session\nsession.log.info('cooling to %s K', 5)\nsession.log.warning('slow')\n";
+    let id = user.submit("log", script).await;
+    user.ends(&id, "succeeded").await;
+    assert_eq!(user.output(&id).await, ["INFO: cooling to 5 K", "WARNING: slow"]);
+}
+
+#[tokio::test]
 async fn the_configured_memory_and_niceness_hold_for_every_job() {
     let server = Server::with("engine: {python: {memory: 600 MiB, niceness: 3}}\n").await;
     let mut user = server.client().await;

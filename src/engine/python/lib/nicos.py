@@ -13,10 +13,22 @@ BREAK_AFTER_STEP = 2
 BREAK_NOW = 3
 
 
+def _make_log() -> logging.Logger:
+    """A logger whose remarks are seen: Python shows nobody's below a warning unless told to."""
+    log = logging.getLogger("nicos")
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+    return log
+
+
 class Session:
     """The session that scripts and libraries see."""
 
-    log = logging.getLogger("nicos")
+    log = _make_log()
 
     def breakpoint(self, level: int) -> None:
         """Act on a pause, an abort or a skip that has been asked for.
