@@ -117,7 +117,7 @@ impl From<ClientError> for Failure {
         let mut failure = Self::new(exit, message);
         match error {
             ClientError::Rpc(rpc) => {
-                failure.hint = rpc.hint().map(str::to_owned).or_else(|| own_hint(&rpc));
+                failure.hint = rpc.hint().map(as_typed).or_else(|| own_hint(&rpc));
                 failure.rpc = Some(rpc);
             }
             ClientError::Rejected { hint, .. } => failure.hint = hint,
@@ -149,12 +149,50 @@ fn own_hint(error: &RpcError) -> Option<String> {
     }
 }
 
+/// The command lines that stand for methods of the protocol, which errors and hints name.
+const TYPED: &[(&str, &str)] = &[
+    ("job.submit", "beamq submit"),
+    ("job.edit", "beamq queue edit"),
+    ("job.hold", "beamq queue hold ID"),
+    ("job.unhold", "beamq queue release ID"),
+    ("job.remove", "beamq queue remove"),
+    ("job.rerun", "beamq rerun"),
+    ("queue.get", "beamq queue list"),
+    ("queue.move", "beamq queue move"),
+    ("queue.hold", "beamq queue hold"),
+    ("queue.release", "beamq queue release"),
+    ("queue.stop_after_current", "beamq queue stop"),
+    ("queue.cancel_stop", "beamq queue stop --cancel"),
+    ("run.pause", "beamq pause"),
+    ("run.cancel_pause", "beamq resume"),
+    ("run.resume", "beamq resume"),
+    ("run.skip", "beamq skip"),
+    ("run.abort", "beamq abort"),
+    ("run.answer", "beamq answer"),
+    ("history.list", "beamq history"),
+];
+
+/// A text of the server with its methods as what a person types for them.
+fn as_typed(text: &str) -> String {
+    text.split(' ')
+        .map(|word| {
+            let name = word.trim_end_matches([',', ';', ':', '.']);
+            match TYPED.iter().find(|(method, _)| *method == name) {
+                Some((_, command)) => format!("`{command}`{}", word.get(name.len()..).unwrap_or_default()),
+                None => word.to_owned(),
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// What would be accepted, where the error says so.
 fn allowed(error: &RpcError) -> Option<String> {
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match error.data.get("allowed")? {
         Value::Array(values) => {
-            Some(format!("allowed: {}", values.iter().map(plain).collect::<Vec<_>>().join(", ")))
+            let typed = |value: &Value| as_typed(&plain(value));
+            Some(format!("allowed: {}", values.iter().map(typed).collect::<Vec<_>>().join(", ")))
         }
         value => Some(format!("allowed: {}", plain(value))),
     }
@@ -177,6 +215,8 @@ impl From<DiscoveryError> for Failure {
             DiscoveryError::BadEndpoint { .. } | DiscoveryError::BadAddress { .. } => {
                 Self::new(Exit::Unreachable, message).hint("restart the server, or name it with --server")
             }
+            DiscoveryError::NotRunning { .. } => Self::new(Exit::Unreachable, message)
+                .hint("start it with `beamq serve`, or name another one with --data DIR or --server URL"),
             DiscoveryError::NoStomp { .. } => Self::new(Exit::Unreachable, message)
                 .hint("name a broker with --server stomp://user:password@host:port"),
         }
@@ -242,6 +282,28 @@ mod tests {
             (-32030, Exit::Unreachable),
         ] {
             assert_eq!(rpc(code).exit, exit, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_hint_names_what_can_be_typed() {
+        assert_eq!(as_typed("release it with queue.release"), "release it with `beamq queue release`");
+        assert_eq!(as_typed("see queue.get, then edit"), "see `beamq queue list`, then edit");
+        assert_eq!(as_typed("stay with queue.getter"), "stay with queue.getter");
+        let data = json!({"allowed": ["run.pause", "run.abort"]}).as_object().cloned().unwrap();
+        let error = RpcError { code: -32010, message: "no".into(), data };
+        let failure = Failure::from(ClientError::from(error));
+        assert_eq!(failure.hint.as_deref(), Some("allowed: `beamq pause`, `beamq abort`"));
+    }
+
+    #[test]
+    fn the_commands_of_the_hints_exist() {
+        use clap::CommandFactory as _;
+        let root = crate::cli::CommandLine::command();
+        for (method, typed) in TYPED {
+            let mut words = typed.split(' ').skip(1).filter(|word| word.starts_with(char::is_lowercase));
+            let command = words.try_fold(&root, |command, word| command.find_subcommand(word));
+            assert!(command.is_some(), "{method}: no {typed}");
         }
     }
 

@@ -61,6 +61,12 @@ pub enum DiscoveryError {
         /// What is wrong with the address.
         source: AddressError,
     },
+    /// No server has written where it listens: none was started here, or it was stopped.
+    #[error("no server runs on the data directory {path}")]
+    NotRunning {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// The server of this directory has no STOMP endpoint.
     #[error("the server of {path} runs without its STOMP endpoint")]
     NoStomp {
@@ -139,13 +145,15 @@ impl DataDir {
         endpoint.map(Some).map_err(|source| DiscoveryError::BadEndpoint { path, source })
     }
 
-    /// The STOMP address of the server of this directory; the usual one when no server wrote its own.
+    /// The STOMP address of the server of this directory.
     ///
     /// # Errors
     ///
-    /// [`DiscoveryError`] as for [`DataDir::endpoint`], or when the server has no STOMP endpoint.
+    /// [`DiscoveryError`] as for [`DataDir::endpoint`], or when no server runs, or it has no STOMP endpoint.
     pub fn stomp_address(&self) -> Result<ServerAddress, DiscoveryError> {
-        let Some(endpoint) = self.endpoint()? else { return Ok(ServerAddress::default()) };
+        let Some(endpoint) = self.endpoint()? else {
+            return Err(DiscoveryError::NotRunning { path: self.path.clone() });
+        };
         let path = self.endpoint_file();
         let Some(stomp) = endpoint.stomp else { return Err(DiscoveryError::NoStomp { path }) };
         stomp.parse().map_err(|source| DiscoveryError::BadAddress { path, source })
@@ -182,10 +190,10 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_without_a_server_leads_to_the_usual_address_and_no_token() {
+    fn a_directory_without_a_server_is_said_to_have_none() {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::at(dir.path());
-        assert_eq!(data.stomp_address().unwrap(), ServerAddress::default());
+        assert!(matches!(data.stomp_address(), Err(DiscoveryError::NotRunning { .. })));
         assert_eq!(data.token().unwrap(), None);
     }
 

@@ -168,6 +168,10 @@ pub struct JobsConfig {
     /// How long a question of a script waits for an answer, or `none`; then its default is given, or the
     /// job fails. Default: `"10m"`.
     pub prompt_timeout: OptionalDuration,
+    /// How long a job is paused before everybody is reminded of it, or `none`. Default: `"10m"`.
+    pub pause_reminder: OptionalDuration,
+    /// How long after a reminder the next one goes out, or `none`. Default: `"30m"`.
+    pub pause_reminder_again: OptionalDuration,
 }
 
 impl Default for JobsConfig {
@@ -176,6 +180,8 @@ impl Default for JobsConfig {
             command_errors: CommandErrors::Mark,
             timeout: OptionalDuration(None),
             prompt_timeout: OptionalDuration(Some(minutes(10))),
+            pause_reminder: OptionalDuration(Some(minutes(10))),
+            pause_reminder_again: OptionalDuration(Some(minutes(30))),
         }
     }
 }

@@ -114,7 +114,7 @@ fn every_key_of_the_schema_is_documented() {
 fn values_arrive_typed_with_their_units() {
     let config = parse(
         "instrument: WISH-2\n\
-         jobs: {timeout: 1h 30m, prompt_timeout: none, command_errors: fail}\n\
+         jobs: {timeout: 1h 30m, prompt_timeout: none, command_errors: fail, pause_reminder: 5m, pause_reminder_again: none}\n\
          abort: {cooperative: 500 ms}\n\
          queue: {after_failure: continue, proxy_stop_empties_queue: true}\n\
          transports:\n  embedded: off\n  http: {address: 'localhost:0'}\n\
@@ -126,6 +126,8 @@ fn values_arrive_typed_with_their_units() {
     assert_eq!(config.instrument.as_str(), "WISH-2");
     assert_eq!(config.jobs.timeout.0, Some(Duration::from_secs(5_400)));
     assert_eq!(config.jobs.prompt_timeout.0, None);
+    assert_eq!(config.jobs.pause_reminder.0, Some(Duration::from_secs(300)));
+    assert_eq!(config.jobs.pause_reminder_again.0, None);
     assert_eq!(config.jobs.command_errors, CommandErrors::Fail);
     assert_eq!(config.abort.cooperative.0, Duration::from_millis(500));
     assert_eq!(config.abort.terminate.0, Duration::from_secs(3));

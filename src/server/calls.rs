@@ -266,12 +266,12 @@ impl Dispatcher {
         {
             before.insert("subject".into(), spec_for_audit(*job, &machine.spec));
         }
-        let active = self.core.queue().active;
+        let (active, queue) = (self.core.queue().active, self.core.queue().state().name());
         let subject = subject_of(&order);
         let answer = self.turn(Input::Order(actor.clone(), order));
         let result = match answer {
             Some(Ok(answer)) => Ok(answer),
-            Some(Err(refusal)) => Err(verdicts::refusal(refusal, active)),
+            Some(Err(refusal)) => Err(verdicts::refusal(refusal, method.name(), active, queue)),
             None => Err(RpcError::internal_error("the order was not answered")),
         };
         let outcome = result.as_ref().err().map_or("ok", |error| error.kind().name());

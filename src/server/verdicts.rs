@@ -30,15 +30,29 @@ fn what_works(state: &str) -> &'static [&'static str] {
     }
 }
 
-/// The error for a refusal.
-pub(super) fn refusal(refusal: Refusal, active: Option<JobId>) -> RpcError {
+/// What would work when no job is active, as the methods that do it.
+fn what_works_without_a_job(queue: &str) -> &'static [&'static str] {
+    match queue {
+        "held" => &["queue.release", "job.submit"],
+        "blocked" => &["job.submit", "queue.hold"],
+        _ => &["job.submit"],
+    }
+}
+
+/// The error for a refusal of `method`; `active` is the active job, `queue` the state of the queue.
+pub(super) fn refusal(
+    refusal: Refusal,
+    method: &str,
+    active: Option<JobId>,
+    queue: &'static str,
+) -> RpcError {
     match refusal {
-        Refusal::WrongState(rejected) => wrong_state(&rejected),
+        Refusal::WrongState(rejected) => wrong_state(&rejected, method),
         Refusal::NotPausable(_) => {
             RpcError::not_pausable(active.map(|id| id.to_string()).unwrap_or_default())
         }
         Refusal::NothingActive { wanted } => {
-            RpcError::wrong_state("no job is active", "idle", &["job.submit", "queue.release"])
+            RpcError::wrong_state("no job is active", queue, what_works_without_a_job(queue))
                 .with_more("event", wanted)
         }
         Refusal::NotFound { ids, group: Some(group) } if ids.is_empty() => {
@@ -69,11 +83,11 @@ pub(super) fn refusal(refusal: Refusal, active: Option<JobId>) -> RpcError {
     }
 }
 
-fn wrong_state(rejected: &Rejected) -> RpcError {
-    // A queue can be held as well as a job; only a queue can be asked to stop.
-    let works = match (rejected.state, rejected.event) {
-        ("held", "stop_asked" | "stop_cancelled") => &["queue.release"],
-        (state, _) => what_works(state),
+fn wrong_state(rejected: &Rejected, method: &str) -> RpcError {
+    // A queue can be held as well as a job; the method tells which of them it is.
+    let works: &[&str] = match rejected.state {
+        "held" if method.starts_with("queue.") => &["queue.release"],
+        state => what_works(state),
     };
     let error = RpcError::wrong_state(rejected.reason.clone(), rejected.state, works);
     match &rejected.hint {

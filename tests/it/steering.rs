@@ -101,6 +101,33 @@ async fn r04_a_black_box_answers_a_pause_with_not_pausable() {
 }
 
 #[tokio::test]
+async fn r05_everybody_is_reminded_of_a_paused_job_again_and_again_until_it_goes_on() {
+    let server = Server::with("jobs: {pause_reminder: \"100ms\", pause_reminder_again: \"50ms\"}\n").await;
+    let mut user = server.client().await;
+    let mut other = server.client().await;
+    let id = user.submit("paused", LOOP).await;
+    user.line(&id, "group").await;
+    user.call("run.pause", json!({})).await;
+    user.settles(&id, "paused").await;
+    for reader in [&mut user, &mut other] {
+        let mut seq = 0;
+        for _ in 0..3 {
+            let reminder = reader
+                .event("a reminder", 0, |event| {
+                    event["params"]["notice"] == "paused_long" && event["params"]["seq"].as_u64() > Some(seq)
+                })
+                .await;
+            assert_eq!(reminder["params"]["job"], id.as_str(), "{reminder:#}");
+            seq = reminder["params"]["seq"].as_u64().unwrap();
+        }
+    }
+    user.call("run.resume", json!({})).await;
+    user.settles(&id, "running").await;
+    user.call("run.abort", json!({})).await;
+    user.ends(&id, "aborted").await;
+}
+
+#[tokio::test]
 async fn r05_while_a_job_is_paused_no_other_starts_and_the_queue_can_be_edited() {
     let server = Server::start().await;
     let mut user = server.client().await;
