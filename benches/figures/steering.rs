@@ -3,6 +3,10 @@
 use std::{fs, path::Path, time::Duration};
 
 use beamq::client::Client;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::sleep};
 
@@ -61,6 +65,17 @@ pub(crate) fn measure(effort: Effort, table: &mut Table) {
             "run.abort → event of the job's end, in a tight loop (median)",
             Quantity::Milliseconds(median(&aborts)),
             Target::AtMost(50.0),
+            switch,
+        );
+        let pid = server.file("pid");
+        let mut deaths = Vec::new();
+        for _ in 0..effort.choose(3, 30) {
+            deaths.push(user.killed_from_outside(&pid).await);
+        }
+        table.figure(
+            "SIGKILL to a job's process → event of the job's end (slowest)",
+            Quantity::Milliseconds(percentile(&deaths, 1.0)),
+            Target::AtMost(1000.0),
             switch,
         );
         if effort == Effort::Full {
@@ -170,6 +185,20 @@ impl User {
         (pauses, resumes)
     }
 
+    /// Milliseconds until the end of a job is known whose process was killed.
+    async fn killed_from_outside(&mut self, pid: &Path) -> f64 {
+        let script = format!(
+            "import os\nopen({:?}, 'w').write(str(os.getpid()))\nprint('up')\nwhile True:\n    pass\n",
+            pid.display().to_string()
+        );
+        let id = self.start(&script).await;
+        let process = Pid::from_raw(fs::read_to_string(pid).unwrap().parse().unwrap());
+        let asked = monotonic();
+        kill(process, Signal::SIGKILL).unwrap();
+        wait_for(&mut self.events, |event| job_is(event, &id, &ENDED)).await;
+        ms_between(asked, monotonic())
+    }
+
     /// Milliseconds until a script is gone.
     async fn abort(&mut self, script: &str) -> f64 {
         let id = self.start(script).await;
@@ -184,10 +213,6 @@ impl User {
 fn plain_signal(rounds: usize) -> f64 {
     use std::io::{BufRead, BufReader};
 
-    use nix::{
-        sys::signal::{Signal, kill},
-        unistd::Pid,
-    };
     let script = "import signal, time\nsignal.signal(signal.SIGUSR1, lambda *_: print(time.monotonic_ns(), flush=True))\nprint('up', flush=True)\nwhile True:\n    pass\n";
     let mut python = std::process::Command::new(interpreter())
         .args(["-c", script])

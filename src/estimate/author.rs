@@ -117,12 +117,16 @@ fn cell(comment: &str) -> Option<Option<f64>> {
     if rest.starts_with('%') {
         return None;
     }
-    let Some((_, tagged)) = rest.split_once('[') else { return Some(None) };
-    let (tag, options) = tagged.split_once(']')?;
-    match tag {
-        "markdown" | "md" | "raw" => None,
-        "beamq" => Some(option(options, "estimate").and_then(|text| seconds(&text))),
-        _ => Some(None),
+    // A title may have words in brackets, such as a unit: the first tag that is known counts.
+    let tags = ["[beamq]", "[markdown]", "[md]", "[raw]"];
+    let first = tags.iter().filter_map(|tag| Some((rest.find(tag)?, *tag))).min();
+    match first {
+        Some((at, "[beamq]")) => {
+            let options = rest.get(at + "[beamq]".len()..)?;
+            Some(option(options, "estimate").and_then(|text| seconds(&text)))
+        }
+        Some(_) => None,
+        None => Some(None),
     }
 }
 
@@ -130,8 +134,19 @@ fn option(options: &str, name: &str) -> Option<String> {
     let at = options.find(name)?;
     let value = options.get(at + name.len()..)?.trim_start().strip_prefix('=')?.trim_start();
     let quoted = |quote: char| value.strip_prefix(quote)?.split(quote).next();
-    let text = quoted('"').or_else(|| quoted('\'')).or_else(|| value.split_whitespace().next())?;
-    Some(text.to_owned())
+    let text = quoted('"').or_else(|| quoted('\''));
+    text.map(str::to_owned).or_else(|| unquoted(value))
+}
+
+/// The first word, with the unit that follows a number: the quotes of a duration are easily forgotten.
+fn unquoted(value: &str) -> Option<String> {
+    let mut words = value.split_whitespace();
+    let number = words.next()?;
+    let unit = words.next().filter(|word| matches!(*word, "s" | "sec" | "min" | "m" | "h" | "d"));
+    match unit {
+        Some(unit) if number.parse::<f64>().is_ok() => Some(format!("{number} {unit}")),
+        _ => Some(number.to_owned()),
+    }
 }
 
 /// A duration as authors write it: `10 min`, `90 s`, `2h`; a plain number is seconds.

@@ -184,6 +184,9 @@ fn authors_write_estimates_into_cells_and_steps() {
     assert_eq!(cell_estimates(cells), [Some(600.0), Some(7200.0)]);
     let (guess, left_out) = author_estimate(cells).unwrap();
     assert_eq!((guess.interval.expected, guess.source, left_out), (7800.0, EstimateSource::Author, false));
+    let unquoted =
+        "# %% Angle [deg] [beamq] estimate=30 min pause=true\n# %% B [beamq] pause=true estimate=1.5 h\n";
+    assert_eq!(cell_estimates(unquoted), [Some(1800.0), Some(5400.0)]);
     let partly = "# %% A [beamq] estimate=90s\n# %% B\n";
     assert!(author_estimate(partly).unwrap().1);
     let steps = "with beamq.step(\"a\", estimate=90):\n    for n in x:\n        with step('b', estimate=5): pass\n\

@@ -270,7 +270,6 @@ fn policy(config: &Config) -> Policy {
         pause_reminder_next: config.jobs.pause_reminder_again.0.unwrap_or(FOR_EVER),
         login_timeout: config.sessions.login.0,
         session_idle: config.sessions.idle.0.unwrap_or(FOR_EVER),
-        ..Policy::default()
     }
 }
 

@@ -91,6 +91,17 @@ async fn a_marker_whose_tag_is_misshapen_is_a_note_and_not_a_silent_title() {
 }
 
 #[tokio::test]
+async fn an_estimate_is_understood_without_its_quotes() {
+    let mut engine = Engine::start();
+    let told = engine
+        .run("import time\n# %% A [beamq] estimate=30 min pause=true\ntime.sleep(0.2)\n# %% B [beamq] estimate=1.5 h\ntime.sleep(0.2)\n")
+        .await;
+    assert_eq!(told.texts(OutputStream::Note), [""; 0]);
+    let percents: Vec<f64> = told.progress.iter().filter_map(|progress| progress.percent).collect();
+    assert!(percents.contains(&25.0), "30 min of 2 h: {percents:?}");
+}
+
+#[tokio::test]
 async fn a_title_may_have_words_in_brackets_before_the_tag() {
     let mut engine = Engine::start();
     let told = engine

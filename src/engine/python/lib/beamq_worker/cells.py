@@ -16,7 +16,10 @@ ANY_MARKER = re.compile(r"^\s*#\s?%%(?!%)", re.MULTILINE)
 TAG = re.compile(r"\[(?P<tag>[A-Za-z_]+)\]")
 # What was meant as the tag: in other brackets, without the closing one, or with the options inside.
 NEARLY_TAG = re.compile(r"[\[({<]\s*beamq\b", re.IGNORECASE)
-OPTION = re.compile(r"""(?P<key>[A-Za-z_]\w*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|\S+)""")
+# A duration is also understood where its quotes were forgotten.
+OPTION = re.compile(
+    r"""(?P<key>[A-Za-z_]\w*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|\d+(?:\.\d+)?\s+(?:s|sec|min|m|h|d)\b(?!\s*=)|\S+)"""
+)
 DURATION = re.compile(r"^(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|sec|min|m|h|d)?$")
 SECONDS = {None: 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 KEYS = ("estimate", "pause", "progress")
