@@ -153,6 +153,25 @@ async fn bad_start_with_a_python_that_does_not_work_blocks_the_queue_and_says_so
 }
 
 #[tokio::test]
+async fn bad_start_up_script_blocks_the_queue_with_its_reason_until_it_is_mended() {
+    let home = Home::new("engine: {python: {startup: [beamline.py]}}\n");
+    let startup = home.path().join("beamline.py");
+    fs::write(&startup, "import motors_that_are_not_there\n").unwrap();
+    let server: Server = home.start().await;
+    let mut user = server.client().await;
+    user.queue_is("blocked").await;
+    let status = user.call("server.status", serde_json::json!({})).await;
+    let detail = status["engine"]["detail"].as_str().unwrap();
+    for expected in ["beamline.py", "motors_that_are_not_there"] {
+        assert!(detail.contains(expected), "{expected} in {status:#}");
+    }
+    let id = user.submit("waits", "print(motor)").await;
+    assert_eq!(user.job(&id).await["state"], "queued");
+    fs::write(&startup, "motor = 'ready'\nimport builtins\nbuiltins.motor = motor\n").unwrap();
+    user.ends(&id, "succeeded").await;
+}
+
+#[tokio::test]
 async fn r40_a_server_that_is_ready_says_where_and_writes_it_down() {
     let server = Server::with("instrument: LARMOR\n").await;
     let ready = &server.ready;
