@@ -1,13 +1,20 @@
 //! The stream of events.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use futures_util::StreamExt;
 use serde_json::Value;
-use tokio::{net::TcpStream, sync::mpsc, task::AbortHandle};
+use tokio::{
+    net::TcpStream,
+    sync::Notify,
+    task::{AbortHandle, coop::consume_budget},
+};
 use tokio_util::codec::FramedRead;
 
-use super::{Ending, end};
+use super::{Ending, end, friendly::friendly};
 use crate::wire::{
     nicos::{Event, EventDecoder, Limits, Payload, PayloadError, Serializer},
     pickle,
@@ -40,6 +47,15 @@ impl NicosEvent {
         self.serializer.decode(&self.payload, &self.limits)
     }
 
+    /// Its data as JSON that clients are sent, in the forms of [`friendly`](super::friendly::friendly).
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is beyond the limits.
+    pub fn text(&self) -> Result<String, PayloadError> {
+        self.serializer.decode_to_text(&self.payload, &self.limits, friendly)
+    }
+
     fn len(&self) -> usize {
         self.payload.len() + self.blobs.iter().map(Payload::len).sum::<usize>()
     }
@@ -48,27 +64,80 @@ impl NicosEvent {
 /// The events of a connection, in their order. Dropping it ends the connection.
 #[derive(Debug)]
 pub struct EventStream {
-    events: mpsc::Receiver<NicosEvent>,
+    shared: Arc<Shared>,
     reader: AbortHandle,
 }
 
 impl EventStream {
     pub(super) fn start(reader: EventReader, limits: pickle::Limits) -> Self {
-        let (taken, events) = mpsc::channel(1);
-        let reader = tokio::spawn(reader.run(taken, Arc::new(limits))).abort_handle();
-        Self { events, reader }
+        let shared = Arc::<Shared>::default();
+        let reader = tokio::spawn(reader.run(Arc::clone(&shared), Arc::new(limits))).abort_handle();
+        Self { shared, reader }
     }
 
     /// The next event; `None` when the connection has ended and all its events were taken. Can be dropped
     /// while it waits without losing anything.
     pub async fn next(&mut self) -> Option<NicosEvent> {
-        self.events.recv().await
+        // Where events are always waiting, others get their turn all the same.
+        consume_budget().await;
+        loop {
+            {
+                let mut waiting = self.shared.waiting();
+                let was_full = !waiting.has_room();
+                if let Some(event) = waiting.pop() {
+                    if was_full {
+                        self.shared.room.notify_one();
+                    }
+                    return Some(event);
+                }
+                if waiting.ended {
+                    return None;
+                }
+            }
+            self.shared.news.notified().await;
+        }
     }
 }
 
 impl Drop for EventStream {
     fn drop(&mut self) {
         self.reader.abort();
+    }
+}
+
+/// What the reader and the one who takes events have in common: one wakes the other only when it has to wait.
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    news: Notify,
+    room: Notify,
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an event in, and waits while there is no room for more.
+    async fn push(&self, event: NicosEvent) {
+        let has_room = {
+            let mut waiting = self.waiting();
+            let nobody_knows = waiting.events.is_empty();
+            waiting.push(event);
+            if nobody_knows {
+                self.news.notify_one();
+            }
+            waiting.has_room()
+        };
+        if !has_room {
+            self.wait_for_room().await;
+        }
+    }
+
+    async fn wait_for_room(&self) {
+        while !self.waiting().has_room() {
+            self.room.notified().await;
+        }
     }
 }
 
@@ -80,53 +149,56 @@ pub(super) struct EventReader {
     pub(super) ending: Ending,
 }
 
-/// Says that the stream is gone, however its task ends.
-struct EndsWith(Ending);
+/// Says that nothing comes any more, however the reader's task ends.
+struct EndsWith {
+    ending: Ending,
+    shared: Arc<Shared>,
+}
 
 impl Drop for EndsWith {
     fn drop(&mut self) {
-        end(&self.0, "nobody listens to its events any longer");
+        end(&self.ending, "nobody listens to its events any longer");
+        self.shared.waiting().ended = true;
+        self.shared.news.notify_one();
     }
 }
 
 impl EventReader {
-    async fn run(self, taken: mpsc::Sender<NicosEvent>, limits: Arc<pickle::Limits>) {
+    async fn run(self, shared: Arc<Shared>, limits: Arc<pickle::Limits>) {
         let Self { socket, serializer, limits: frames, ending } = self;
-        let _ends_with = EndsWith(ending.clone());
+        let _ends_with = EndsWith { ending: ending.clone(), shared: Arc::clone(&shared) };
         let mut ended = ending.subscribe();
         let mut frames = FramedRead::new(socket, EventDecoder::new(frames));
-        let mut waiting = Waiting::default();
-        let mut open = true;
-        while open || !waiting.events.is_empty() {
-            tokio::select! {
-                permit = taken.reserve(), if !waiting.events.is_empty() => match permit {
-                    Ok(permit) => if let Some(event) = waiting.pop() { permit.send(event) },
-                    Err(_) => return,
-                },
-                frame = frames.next(), if open && waiting.has_room() => match frame {
-                    Some(Ok(frame)) => {
-                        let Some(event) = frame.event() else {
-                            tracing::debug!(code = frame.code, "an event that this version does not know");
-                            continue;
-                        };
-                        let (payload, blobs) = (frame.payload, frame.blobs);
-                        let limits = Arc::clone(&limits);
-                        waiting.push(NicosEvent { event, blobs, payload, serializer, limits });
-                    }
-                    Some(Err(error)) => { end(&ending, error.to_string()); open = false; }
-                    None => { end(&ending, "the daemon closed the connection of the events"); open = false; }
-                },
-                _ = ended.wait_for(Option::is_some), if open => open = false,
+        let reading = async {
+            loop {
+                let frame = match frames.next().await {
+                    Some(Ok(frame)) => frame,
+                    Some(Err(error)) => return end(&ending, error.to_string()),
+                    None => return end(&ending, "the daemon closed the connection of the events"),
+                };
+                let Some(event) = frame.event() else {
+                    tracing::debug!(code = frame.code, "an event that this version does not know");
+                    continue;
+                };
+                let (payload, blobs) = (frame.payload, frame.blobs);
+                let limits = Arc::clone(&limits);
+                shared.push(NicosEvent { event, blobs, payload, serializer, limits }).await;
             }
+        };
+        tokio::select! {
+            () = reading => {}
+            _ = ended.wait_for(Option::is_some) => {}
         }
     }
 }
 
 /// Events that nobody has taken yet.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Waiting {
     events: VecDeque<NicosEvent>,
     bytes: usize,
+    /// Whether no more will come.
+    ended: bool,
 }
 
 impl Waiting {

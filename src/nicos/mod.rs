@@ -53,7 +53,7 @@ pub use self::{
     login::{Banner, Level, Login},
 };
 use crate::wire::{
-    nicos::{Command, Event, Limits, Reply, Serializer},
+    nicos::{Command, Event, Limits, Payload, Reply, Serializer},
     pickle,
 };
 
@@ -175,6 +175,22 @@ impl Connection {
         self.inner.call(command, arguments).await
     }
 
+    /// Like [`Connection::call`], but gives the result as JSON that clients are sent, in the forms of
+    /// [`friendly`](friendly::friendly).
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::call`].
+    pub async fn call_for_text(&self, command: Command, arguments: &[Value]) -> Result<String, NicosError> {
+        let inner = &self.inner;
+        Ok(match inner.exchange(command, arguments, inner.options.answer_within).await? {
+            None => "null".to_owned(),
+            Some(payload) => {
+                inner.serializer.decode_to_text(&payload, &inner.options.values, friendly::friendly)?
+            }
+        })
+    }
+
     /// Like [`Connection::call`], with a time-out of its own.
     ///
     /// # Errors
@@ -243,6 +259,19 @@ impl Inner {
         arguments: &[Value],
         within: Duration,
     ) -> Result<Value, NicosError> {
+        match self.exchange(command, arguments, within).await? {
+            None => Ok(Value::Null),
+            Some(payload) => Ok(self.serializer.decode(&payload, &self.options.values)?),
+        }
+    }
+
+    /// Sends a command; the payload of its reply, if it has one.
+    async fn exchange(
+        &self,
+        command: Command,
+        arguments: &[Value],
+        within: Duration,
+    ) -> Result<Option<Payload>, NicosError> {
         let payload = self.serializer.encode(arguments)?;
         let reply = match timeout(within, self.line.exchange(command, &payload)).await {
             Ok(Some(reply)) => reply?,
@@ -250,8 +279,8 @@ impl Inner {
             Err(_) => return Err(NicosError::TimedOut { command, within }),
         };
         match reply {
-            Reply::None => Ok(Value::Null),
-            Reply::Data(payload) => Ok(self.serializer.decode(&payload, &self.options.values)?),
+            Reply::None => Ok(None),
+            Reply::Data(payload) => Ok(Some(payload)),
             Reply::Refusal(payload) => {
                 let text = match self.serializer.decode(&payload, &self.options.values)? {
                     Value::String(text) => text,

@@ -2,6 +2,7 @@
 
     random_values.py write SEED COUNT    prints COUNT lines: protocol, pickle in base64, JSON
     random_values.py read                reads lines with a pickle in base64, prints the JSON of each value
+    random_values.py operations          prints the byte of every operation that there is
 
 The mapping looks at the values, never at pickles, so that it cannot share a mistake with what it checks.
 """
@@ -16,6 +17,7 @@ import fractions
 import json
 import math
 import pickle
+import pickletools
 import random
 import sys
 import uuid
@@ -328,5 +330,8 @@ def read():
 if __name__ == "__main__":
     if sys.argv[1] == "write":
         write(sys.argv[2], int(sys.argv[3]))
+    elif sys.argv[1] == "operations":
+        for operation in pickletools.opcodes:
+            print(ord(operation.code))
     else:
         read()

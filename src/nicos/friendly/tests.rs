@@ -5,6 +5,7 @@
 use std::{fs, path::PathBuf};
 
 use super::*;
+use crate::wire::pickle;
 
 /// What clients see of a captured payload, found by its number.
 fn seen(number: u32) -> Value {
@@ -23,6 +24,25 @@ fn captured(number: u32) -> Value {
         })
         .unwrap();
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn the_text_for_clients_says_what_the_value_does() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/nicos/payloads");
+    let limits = pickle::Limits::default();
+    let mut read = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|it| it != "bin") {
+            continue;
+        }
+        let payload = fs::read(&path).unwrap();
+        let value = friendly(pickle::decode(&payload, &limits).unwrap());
+        let text = pickle::decode_to_text(&payload, &limits, friendly).unwrap();
+        assert_eq!(text, value.to_string(), "{}", path.display());
+        read += 1;
+    }
+    assert!(read > 100, "only {read} payloads");
 }
 
 #[test]

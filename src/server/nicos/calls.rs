@@ -137,8 +137,8 @@ impl Dispatcher {
         };
         self.audit_nicos(&to, command.name, &args);
         self.proxy_later(to, async move {
-            match caller.call(command.name, &args).await {
-                Ok(value) => proxy::reply(&friendly(value)),
+            match caller.call_for_text(command.name, &args).await {
+                Ok(text) => proxy::reply_of(&text),
                 Err(CallError::Refused(text) | CallError::Unfit(text) | CallError::Unavailable(text)) => {
                     proxy::error(&text)
                 }

@@ -23,7 +23,7 @@ use crate::{
     protocol::proxy,
     server::inside::{Dialect, Inside},
     transport::{Outbox, Outgoing},
-    wire::nicos::{Command, Event},
+    wire::nicos::{Command, Event, PayloadError},
 };
 
 /// How often a silent daemon is asked whether it is still there: it has no heartbeat of its own.
@@ -69,13 +69,50 @@ pub(super) enum CallError {
     Unavailable(String),
 }
 
+/// The command that beamq answers from what it has kept.
+const LIVE_DATA: &str = "getlivedata";
+
+impl From<NicosError> for CallError {
+    fn from(error: NicosError) -> Self {
+        match error {
+            NicosError::Refused { text, .. } => Self::Refused(text),
+            NicosError::Payload(error) => Self::Unfit(error.to_string()),
+            NicosError::Frame(error) => Self::Unfit(error.to_string()),
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
 impl Caller {
     /// Calls a command of NICOS.
     pub(super) async fn call(&self, command: &str, args: &[Value]) -> Result<Value, CallError> {
-        if command == "getlivedata" {
-            let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-            return live.fetch(args).map_err(CallError::Refused);
+        if command == LIVE_DATA {
+            return self.live_data(args);
         }
+        let (connection, command, args) = self.prepared(command, args)?;
+        connection.call(command, &args).await.map_err(CallError::from)
+    }
+
+    /// The same with the result as clients are sent it.
+    pub(super) async fn call_for_text(&self, command: &str, args: &[Value]) -> Result<String, CallError> {
+        if command == LIVE_DATA {
+            return self.live_data(args).map(|value| friendly(value).to_string());
+        }
+        let (connection, command, args) = self.prepared(command, args)?;
+        connection.call_for_text(command, &args).await.map_err(CallError::from)
+    }
+
+    fn live_data(&self, args: &[Value]) -> Result<Value, CallError> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.fetch(args).map_err(CallError::Refused)
+    }
+
+    /// What to call a command on and with.
+    fn prepared(
+        &self,
+        command: &str,
+        args: &[Value],
+    ) -> Result<(Connection, Command, Vec<Value>), CallError> {
         let Some(command) = Command::from_name(command) else {
             return Err(CallError::Refused(format!("NICOS has no command {command}")));
         };
@@ -88,12 +125,7 @@ impl Caller {
         }
         let standing = self.standing.borrow().clone();
         match standing {
-            Standing::Up(connection) => connection.call(command, &args).await.map_err(|error| match error {
-                NicosError::Refused { text, .. } => CallError::Refused(text),
-                NicosError::Payload(error) => CallError::Unfit(error.to_string()),
-                NicosError::Frame(error) => CallError::Unfit(error.to_string()),
-                error => CallError::Unavailable(error.to_string()),
-            }),
+            Standing::Up(connection) => Ok((connection, command, args)),
             Standing::Down(why) => {
                 Err(CallError::Unavailable(format!("{why}; the connection is being made again")))
             }
@@ -225,19 +257,24 @@ impl Keeper {
         if self.dialect == Dialect::Native || !is_handed_on(event.event) || masked.contains(name) {
             return;
         }
-        let mut payload = match event.value() {
-            Ok(value) => friendly(value),
+        let message = if event.event == Event::LiveData { self.live_data(event) } else { written(&event) };
+        let message = match message {
+            Ok(message) => message,
             Err(error) => {
                 tracing::warn!(session = %self.session, event = name, %error, "an event of NICOS is left out");
                 return;
             }
         };
-        if event.event == Event::LiveData {
-            self.live.lock().unwrap_or_else(PoisonError::into_inner).announce(&mut payload, event.blobs);
-        }
-        if !self.outbox.push(Outgoing::new(None, proxy::event(name, &payload))) {
+        if !self.outbox.push(Outgoing::new(None, message)) {
             self.to_loop.send(Inside::TooSlow(self.session)).ok();
         }
+    }
+
+    /// Keeps the arrays, and announces them.
+    fn live_data(&self, event: NicosEvent) -> Result<Arc<str>, PayloadError> {
+        let mut payload = friendly(event.value()?);
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).announce(&mut payload, event.blobs);
+        Ok(proxy::event(event.event.name(), &payload))
     }
 
     /// Tries until the connection stands; nothing when the session has ended, or NICOS does not let it in.
@@ -269,6 +306,10 @@ impl Keeper {
             }
         }
     }
+}
+
+fn written(event: &NicosEvent) -> Result<Arc<str>, PayloadError> {
+    Ok(proxy::event_of(event.event.name(), &event.text()?))
 }
 
 /// Whether the loop's end of the link goes away within this time.

@@ -47,13 +47,29 @@ impl Serializer {
     ///
     /// When it is not what this serializer makes, or beyond the limits.
     pub fn decode(self, payload: &super::Payload, limits: &pickle::Limits) -> Result<Value, PayloadError> {
-        let bytes = match payload {
-            super::Payload::Kept(bytes) => bytes,
-            super::Payload::TooLarge { length } => return Err(PayloadError::TooLarge { length: *length }),
-        };
+        let bytes = kept(payload)?;
         match self {
             Self::Pickle => Ok(pickle::decode(bytes, limits)?),
             Self::Json => Ok(json::decode(bytes, limits)?),
+        }
+    }
+
+    /// The value of a payload as the text of its JSON, which costs far less than [`Serializer::decode`] and writing
+    /// that. What has a tagged form is given the form that `form` makes of it, as by [`pickle::decode_to_text`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Serializer::decode`].
+    pub fn decode_to_text(
+        self,
+        payload: &super::Payload,
+        limits: &pickle::Limits,
+        form: impl Fn(Value) -> Value,
+    ) -> Result<String, PayloadError> {
+        let bytes = kept(payload)?;
+        match self {
+            Self::Pickle => Ok(pickle::decode_to_text(bytes, limits, form)?),
+            Self::Json => Ok(form(json::decode(bytes, limits)?).to_string()),
         }
     }
 
@@ -75,5 +91,12 @@ impl Serializer {
             Self::Pickle => pickled,
             Self::Json => json::wrap_pickle(&pickled),
         })
+    }
+}
+
+fn kept(payload: &super::Payload) -> Result<&[u8], PayloadError> {
+    match payload {
+        super::Payload::Kept(bytes) => Ok(bytes),
+        super::Payload::TooLarge { length } => Err(PayloadError::TooLarge { length: *length }),
     }
 }

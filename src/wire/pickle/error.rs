@@ -44,6 +44,10 @@ pub enum DecodeError {
     },
 }
 
+/// What a step of the decoder gives. Almost all of them go well: an error in a box of its own keeps what they hand on
+/// small.
+pub(super) type Read<T> = Result<T, Box<DecodeError>>;
+
 /// Why a JSON value cannot be sent to Python.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

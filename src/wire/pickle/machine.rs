@@ -5,6 +5,7 @@ mod scalars;
 
 use super::{
     DecodeError, Limits,
+    error::Read,
     input::Input,
     opcodes as op,
     tree::{Tree, Val},
@@ -16,18 +17,21 @@ const NEWEST: u8 = 5;
 /// The tables are indexed with 32 bits and hold up to four values per operation.
 const MOST_OPERATIONS: usize = 1 << 28;
 
+/// Room for so many values is made at once, if the payload is not too short to have them.
+const SOME_VALUES: usize = 1024;
+
 /// Runs a payload to its end; gives all values and the one that it stands for.
-pub(super) fn run<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Tree<'a>, Val<'a>), DecodeError> {
+pub(super) fn run<'a>(bytes: &'a [u8], limits: &Limits) -> Read<(Tree<'a>, Val<'a>)> {
     if bytes.len() > limits.payload_bytes {
-        return Err(DecodeError::TooLarge { what: "bytes", limit: limits.payload_bytes });
+        return Err(Box::new(DecodeError::TooLarge { what: "bytes", limit: limits.payload_bytes }));
     }
     let operations = limits.operations.min(MOST_OPERATIONS);
     let mut machine = Machine {
         input: Input::new(bytes),
-        tree: Tree::default(),
-        stack: Vec::new(),
+        tree: Tree::with_room_for(SOME_VALUES.min(bytes.len() / 8)),
+        stack: Vec::with_capacity(SOME_VALUES.min(bytes.len() / 8 + 4)),
         marks: Vec::new(),
-        memo: Vec::new(),
+        memo: Vec::with_capacity(SOME_VALUES.min(bytes.len() / 8)),
         // A kept value takes at least one byte, so a higher number is none that a pickler gave.
         memo_entries: limits.memo_entries.min(bytes.len()),
         limits,
@@ -42,7 +46,7 @@ pub(super) fn run<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Tree<'a>, Val
         }
         machine.step(opcode)?;
     }
-    Err(DecodeError::TooLarge { what: "operations", limit: operations })
+    Err(Box::new(DecodeError::TooLarge { what: "operations", limit: operations }))
 }
 
 struct Machine<'a, 'l> {
@@ -59,7 +63,8 @@ struct Machine<'a, 'l> {
 }
 
 impl<'a> Machine<'a, '_> {
-    fn step(&mut self, opcode: u8) -> Result<(), DecodeError> {
+    #[inline(always)]
+    fn step(&mut self, opcode: u8) -> Read<()> {
         match opcode {
             op::PROTO => self.check_protocol(),
             op::FRAME => self.input.take(8).map(drop),
@@ -102,6 +107,23 @@ impl<'a> Machine<'a, '_> {
             op::INST => self.named_object(),
             op::BUILD => self.build(),
 
+            // The scalars that are most frequent need no second look at the operation.
+            op::BININT1 => {
+                let number = self.input.u8()?;
+                self.push(Val::Int(number.into()));
+                Ok(())
+            }
+            op::BINFLOAT => {
+                let number = self.input.float()?;
+                self.push(Val::Float(number));
+                Ok(())
+            }
+            op::BINUNICODE => {
+                let bytes = self.input.counted4()?;
+                let text = self.text(bytes)?;
+                self.push(text);
+                Ok(())
+            }
             _ => {
                 let value = self.scalar(opcode)?;
                 self.push(value);
@@ -110,54 +132,61 @@ impl<'a> Machine<'a, '_> {
         }
     }
 
-    fn check_protocol(&mut self) -> Result<(), DecodeError> {
+    fn check_protocol(&mut self) -> Read<()> {
         if self.input.u8()? > NEWEST {
-            return Err(DecodeError::Unsupported { at: self.at, what: "a protocol after 5" });
+            return Err(Box::new(DecodeError::Unsupported { at: self.at, what: "a protocol after 5" }));
         }
         Ok(())
     }
 
-    pub(super) fn malformed<T>(&self, what: &'static str) -> Result<T, DecodeError> {
-        Err(DecodeError::Malformed { at: self.at, what })
+    pub(super) fn malformed<T>(&self, what: &'static str) -> Read<T> {
+        Err(Box::new(DecodeError::Malformed { at: self.at, what }))
     }
 
+    #[inline]
     fn push(&mut self, value: Val<'a>) {
         self.stack.push(value);
     }
 
     /// How high the stack was at the last open mark: what is below belongs to something that is not finished.
+    #[inline]
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or_default()
     }
 
-    fn pop(&mut self) -> Result<Val<'a>, DecodeError> {
+    #[inline]
+    fn pop(&mut self) -> Read<Val<'a>> {
         if self.stack.len() <= self.floor() {
             return self.malformed("a value is missing");
         }
         self.stack.pop().map_or_else(|| self.malformed("a value is missing"), Ok)
     }
 
-    fn top(&self) -> Result<Val<'a>, DecodeError> {
+    #[inline]
+    fn top(&self) -> Read<Val<'a>> {
         match self.stack.last() {
             Some(value) if self.stack.len() > self.floor() => Ok(*value),
             _ => self.malformed("a value is missing"),
         }
     }
 
-    fn mark(&mut self) -> Result<(), DecodeError> {
+    fn mark(&mut self) -> Read<()> {
         if self.marks.len() >= self.limits.depth {
-            return Err(DecodeError::TooLarge { what: "open collections", limit: self.limits.depth });
+            return Err(Box::new(DecodeError::TooLarge {
+                what: "open collections",
+                limit: self.limits.depth,
+            }));
         }
         self.marks.push(self.stack.len());
         Ok(())
     }
 
     /// Where the values begin that came after the last open mark, which is closed.
-    fn since_mark(&mut self) -> Result<usize, DecodeError> {
+    fn since_mark(&mut self) -> Read<usize> {
         self.marks.pop().map_or_else(|| self.malformed("no collection is open"), Ok)
     }
 
-    fn drop_top(&mut self) -> Result<(), DecodeError> {
+    fn drop_top(&mut self) -> Read<()> {
         // A mark counts as a value here, and nowhere else.
         if self.marks.last() == Some(&self.stack.len()) {
             self.marks.pop();
@@ -166,11 +195,7 @@ impl<'a> Machine<'a, '_> {
         self.pop().map(drop)
     }
 
-    fn push_collection(
-        &mut self,
-        kind: fn(u32) -> Val<'a>,
-        members: std::ops::Range<usize>,
-    ) -> Result<(), DecodeError> {
+    fn push_collection(&mut self, kind: fn(u32) -> Val<'a>, members: std::ops::Range<usize>) -> Read<()> {
         let start = members.start;
         let span = self.tree.new_span(self.stack.get(members).unwrap_or_default());
         if !span.is_empty() {
@@ -181,19 +206,19 @@ impl<'a> Machine<'a, '_> {
         Ok(())
     }
 
-    fn push_last(&mut self, count: usize) -> Result<(), DecodeError> {
+    fn push_last(&mut self, count: usize) -> Read<()> {
         match self.stack.len().checked_sub(count) {
             Some(start) if start >= self.floor() => self.push_collection(Val::Tuple, start..self.stack.len()),
             _ => self.malformed("a value is missing"),
         }
     }
 
-    fn push_marked(&mut self, kind: fn(u32) -> Val<'a>) -> Result<(), DecodeError> {
+    fn push_marked(&mut self, kind: fn(u32) -> Val<'a>) -> Read<()> {
         let start = self.since_mark()?;
         self.push_collection(kind, start..self.stack.len())
     }
 
-    fn push_marked_dict(&mut self) -> Result<(), DecodeError> {
+    fn push_marked_dict(&mut self) -> Read<()> {
         let start = self.since_mark()?;
         if !(self.stack.len() - start).is_multiple_of(2) {
             return self.malformed("a key has no value");
@@ -201,13 +226,13 @@ impl<'a> Machine<'a, '_> {
         self.push_collection(Val::Dict, start..self.stack.len())
     }
 
-    fn append_last(&mut self) -> Result<(), DecodeError> {
+    fn append_last(&mut self) -> Read<()> {
         let value = self.pop()?;
         let target = self.top()?;
         self.append(target, &[value])
     }
 
-    fn append(&mut self, target: Val<'a>, values: &[Val<'a>]) -> Result<(), DecodeError> {
+    fn append(&mut self, target: Val<'a>, values: &[Val<'a>]) -> Read<()> {
         match target {
             Val::List(id) => self.tree.extend_collection(id, values),
             Val::Object(id) => self.tree.extend_items(id, values),
@@ -217,10 +242,7 @@ impl<'a> Machine<'a, '_> {
     }
 
     /// Takes what came after the last mark from the stack, for `put` to move it into the value below.
-    fn move_marked(
-        &mut self,
-        put: impl FnOnce(&mut Self, Val<'a>, &[Val<'a>]) -> Result<(), DecodeError>,
-    ) -> Result<(), DecodeError> {
+    fn move_marked(&mut self, put: impl FnOnce(&mut Self, Val<'a>, &[Val<'a>]) -> Read<()>) -> Read<()> {
         let start = self.since_mark()?;
         let stack = std::mem::take(&mut self.stack);
         let target = match start.checked_sub(1) {
@@ -234,22 +256,22 @@ impl<'a> Machine<'a, '_> {
         Ok(())
     }
 
-    fn append_marked(&mut self) -> Result<(), DecodeError> {
+    fn append_marked(&mut self) -> Read<()> {
         self.move_marked(Self::append)
     }
 
-    fn set_last(&mut self) -> Result<(), DecodeError> {
+    fn set_last(&mut self) -> Read<()> {
         let value = self.pop()?;
         let key = self.pop()?;
         let target = self.top()?;
         self.set(target, &[key, value])
     }
 
-    fn set_marked(&mut self) -> Result<(), DecodeError> {
+    fn set_marked(&mut self) -> Read<()> {
         self.move_marked(Self::set)
     }
 
-    fn set(&mut self, target: Val<'a>, pairs: &[Val<'a>]) -> Result<(), DecodeError> {
+    fn set(&mut self, target: Val<'a>, pairs: &[Val<'a>]) -> Read<()> {
         if !pairs.len().is_multiple_of(2) {
             return self.malformed("a key has no value");
         }
@@ -261,7 +283,7 @@ impl<'a> Machine<'a, '_> {
         Ok(())
     }
 
-    fn add_marked(&mut self) -> Result<(), DecodeError> {
+    fn add_marked(&mut self) -> Read<()> {
         self.move_marked(|machine, target, values| {
             match target {
                 Val::Set(id) => machine.tree.extend_collection(id, values),
@@ -272,18 +294,23 @@ impl<'a> Machine<'a, '_> {
         })
     }
 
-    fn line_number(&mut self) -> Result<usize, DecodeError> {
+    fn line_number(&mut self) -> Read<usize> {
         let line = self.input.line()?;
         let number = std::str::from_utf8(line).ok().and_then(|text| text.trim_ascii().parse().ok());
         number.map_or_else(|| self.malformed("the number of a kept value is none"), Ok)
     }
 
-    fn keep(&mut self, index: usize) -> Result<(), DecodeError> {
+    #[inline]
+    fn keep(&mut self, index: usize) -> Read<()> {
         let value = self.top()?;
         if index >= self.memo_entries {
-            return Err(DecodeError::TooLarge { what: "kept values", limit: self.memo_entries });
+            return Err(Box::new(DecodeError::TooLarge { what: "kept values", limit: self.memo_entries }));
         }
-        if index >= self.memo.len() {
+        if index == self.memo.len() {
+            self.memo.push(Some(value));
+            return Ok(());
+        }
+        if index > self.memo.len() {
             self.memo.resize(index + 1, None);
         }
         if let Some(place) = self.memo.get_mut(index) {
@@ -292,7 +319,7 @@ impl<'a> Machine<'a, '_> {
         Ok(())
     }
 
-    fn fetch(&mut self, index: usize) -> Result<(), DecodeError> {
+    fn fetch(&mut self, index: usize) -> Read<()> {
         match self.memo.get(index) {
             Some(Some(value)) => {
                 self.stack.push(*value);

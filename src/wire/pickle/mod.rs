@@ -34,6 +34,7 @@ mod python_repr;
 pub mod tag;
 mod text;
 mod to_json;
+mod to_text;
 mod tree;
 
 #[cfg(test)]
@@ -50,6 +51,21 @@ pub use limits::{DEEPEST, Limits};
 /// # Errors
 /// When the payload is broken, needs something from outside of it, or would cost more than the limits allow.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Value, DecodeError> {
-    let (tree, value) = machine::run(bytes, limits)?;
-    to_json::to_json(&tree, value, limits)
+    let read = machine::run(bytes, limits).and_then(|(tree, value)| to_json::to_json(&tree, value, limits));
+    read.map_err(|error| *error)
+}
+
+/// Reads a payload into the text of its JSON: what [`decode`] gives, written, in a fraction of the time. `form` may give
+/// another form to what is not plain (everything that begins with a `$`); what is inside of it is not asked about again.
+///
+/// # Errors
+/// As [`decode`]; the text, too, is no larger than the limit of the output.
+pub fn decode_to_text(
+    bytes: &[u8],
+    limits: &Limits,
+    form: impl Fn(Value) -> Value,
+) -> Result<String, DecodeError> {
+    let read =
+        machine::run(bytes, limits).and_then(|(tree, value)| to_text::to_text(&tree, value, limits, &form));
+    read.map_err(|error| *error)
 }

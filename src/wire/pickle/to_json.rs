@@ -6,6 +6,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{
     DecodeError, Limits,
+    error::Read,
     limits::DEEPEST,
     python_repr::python_repr,
     tag,
@@ -14,31 +15,24 @@ use super::{
 };
 
 /// What a value costs wherever it stands.
-const VALUE_BYTES: usize = size_of::<Value>();
+pub(super) const VALUE_BYTES: usize = size_of::<Value>();
 /// What a member of an object costs besides its value and the bytes of its name.
-const MEMBER_BYTES: usize = size_of::<String>();
+pub(super) const MEMBER_BYTES: usize = size_of::<String>();
 
 /// Writes `value` with everything that it contains.
-pub(super) fn to_json(tree: &Tree<'_>, value: Val<'_>, limits: &Limits) -> Result<Value, DecodeError> {
-    let mut writer = Writer {
-        tree,
-        left: limits.output_bytes,
-        limit: limits.output_bytes,
-        deepest: limits.depth.min(DEEPEST),
-        path: Vec::new(),
-    };
-    writer.value(value, 0)
+pub(super) fn to_json(tree: &Tree<'_>, value: Val<'_>, limits: &Limits) -> Read<Value> {
+    Writer::new(tree, limits).value(value, 0)
 }
 
 /// A value that can contain itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Container {
+pub(super) enum Container {
     Collection(u32),
     Object(u32),
 }
 
-struct Writer<'t, 'a> {
-    tree: &'t Tree<'a>,
+pub(super) struct Writer<'t, 'a> {
+    pub(super) tree: &'t Tree<'a>,
     /// How many bytes of output are left.
     left: usize,
     limit: usize,
@@ -47,69 +41,112 @@ struct Writer<'t, 'a> {
     path: Vec<Container>,
 }
 
-type Written = Result<Value, DecodeError>;
+type Written = Read<Value>;
 
 impl<'t, 'a> Writer<'t, 'a> {
-    fn value(&mut self, value: Val<'a>, depth: usize) -> Written {
-        self.charge(VALUE_BYTES)?;
-        match value {
-            Val::None => Ok(Value::Null),
-            Val::Bool(value) => Ok(Value::Bool(value)),
-            Val::Int(number) => Ok(Value::Number(number.into())),
-            Val::Float(number) => self.float(number),
-            Val::Text(text) => self.text(text),
-            Val::Bytes(bytes) => self.base64(tag::BYTES, bytes),
-            Val::LongInt(bytes) => self.long_int(bytes),
-            Val::DecimalInt(digits) => self.decimal_int(digits),
-            Val::Wtf8(bytes) => self.base64(tag::WTF8, bytes),
-            Val::Escaped(escaped) => self.escaped(escaped),
-            Val::Latin1(call) => self.latin1(call, depth),
-            Val::List(id) | Val::Tuple(id) => {
-                self.inside(Container::Collection(id), |writer| writer.array(writer.tree.members(id), depth))
-            }
-            Val::Dict(id) => {
-                self.inside(Container::Collection(id), |writer| writer.dict(writer.tree.members(id), depth))
-            }
-            Val::Set(id) => {
-                self.inside(Container::Collection(id), |writer| writer.set(writer.tree.members(id), depth))
-            }
-            Val::Global(id) => {
-                let name = self.global_name(id);
-                self.tagged(tag::GLOBAL, name)
-            }
-            Val::Object(id) => self.inside(Container::Object(id), |writer| match writer.tree.object(id) {
-                Some(object) => writer.object(object, depth),
-                None => Ok(Value::Null),
-            }),
+    pub(super) fn new(tree: &'t Tree<'a>, limits: &Limits) -> Self {
+        Self {
+            tree,
+            left: limits.output_bytes,
+            limit: limits.output_bytes,
+            deepest: limits.depth.min(DEEPEST),
+            path: Vec::new(),
         }
     }
 
-    fn charge(&mut self, bytes: usize) -> Result<(), DecodeError> {
+    pub(super) fn value(&mut self, value: Val<'a>, depth: usize) -> Written {
+        let mut written = Value::Null;
+        self.value_at(&mut written, value, depth)?;
+        Ok(written)
+    }
+
+    /// Writes a value where it belongs, since handing it on would cost as much as making it.
+    fn value_at(&mut self, place: &mut Value, value: Val<'a>, depth: usize) -> Read<()> {
+        self.charge(VALUE_BYTES)?;
+        match value {
+            Val::None => *place = Value::Null,
+            Val::Bool(value) => *place = Value::Bool(value),
+            Val::Int(number) => *place = Value::Number(number.into()),
+            Val::Float(number) => *place = self.float(number)?,
+            Val::Text(text) => {
+                self.charge(text.len())?;
+                *place = Value::String(text.to_owned());
+            }
+            Val::List(id) | Val::Tuple(id) => {
+                if self.enter(Container::Collection(id)) {
+                    *place = Value::Array(self.array(self.tree.members(id), depth)?);
+                    self.leave();
+                } else {
+                    *place = self.recursive()?;
+                }
+            }
+            Val::Dict(id) => {
+                let members = self.tree.members(id);
+                *place = self.inside(Container::Collection(id), |writer| writer.dict(members, depth))?;
+            }
+            Val::Set(id) => {
+                let members = self.tree.members(id);
+                *place = self.inside(Container::Collection(id), |writer| writer.set(members, depth))?;
+            }
+            Val::Object(id) => {
+                if let Some(object) = self.tree.object(id) {
+                    *place = self.inside(Container::Object(id), |writer| writer.object(object, depth))?;
+                }
+            }
+            Val::Global(id) => *place = self.tagged(tag::GLOBAL, self.global_name(id))?,
+            Val::Bytes(bytes) => *place = self.base64(tag::BYTES, bytes)?,
+            Val::Latin1(call) => *place = self.latin1(call, depth)?,
+            Val::LongInt(bytes) => *place = self.long_int(bytes)?,
+            Val::DecimalInt(digits) => *place = self.decimal_int(digits)?,
+            Val::Wtf8(bytes) => *place = self.base64(tag::WTF8, bytes)?,
+            Val::Escaped(escaped) => *place = self.escaped(escaped)?,
+        }
+        Ok(())
+    }
+
+    pub(super) fn charge(&mut self, bytes: usize) -> Read<()> {
         match self.left.checked_sub(bytes) {
             Some(left) => {
                 self.left = left;
                 Ok(())
             }
-            None => Err(DecodeError::TooLarge { what: "bytes of JSON", limit: self.limit }),
+            None => Err(Box::new(DecodeError::TooLarge { what: "bytes of JSON", limit: self.limit })),
         }
     }
 
     /// The depth inside something at `depth`.
-    fn deeper(&self, depth: usize) -> Result<usize, DecodeError> {
+    pub(super) fn deeper(&self, depth: usize) -> Read<usize> {
         if depth >= self.deepest {
-            return Err(DecodeError::TooLarge { what: "nested levels", limit: self.deepest });
+            return Err(Box::new(DecodeError::TooLarge { what: "nested levels", limit: self.deepest }));
         }
         Ok(depth + 1)
     }
 
     fn inside(&mut self, container: Container, write: impl FnOnce(&mut Self) -> Written) -> Written {
-        if self.path.contains(&container) {
-            return self.tagged(tag::RECURSIVE, true);
+        if !self.enter(container) {
+            return self.recursive();
         }
-        self.path.push(container);
         let written = write(self);
-        self.path.pop();
+        self.leave();
         written
+    }
+
+    /// Notes that the members of `container` are written now; `false` if they are being written already.
+    pub(super) fn enter(&mut self, container: Container) -> bool {
+        let is_new = !self.path.contains(&container);
+        if is_new {
+            self.path.push(container);
+        }
+        is_new
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.path.pop();
+    }
+
+    /// What stands for something within itself.
+    pub(super) fn recursive(&mut self) -> Written {
+        self.tagged(tag::RECURSIVE, true)
     }
 
     fn tagged(&mut self, tag: &str, content: impl Into<Value>) -> Written {
@@ -148,11 +185,6 @@ impl<'t, 'a> Writer<'t, 'a> {
         }
     }
 
-    fn text(&mut self, text: &str) -> Written {
-        self.charge(text.len())?;
-        Ok(Value::String(text.to_owned()))
-    }
-
     fn escaped(&mut self, escaped: &[u8]) -> Written {
         // The text is at most twice as long: a byte may become a character of two.
         self.charge(escaped.len().saturating_mul(2))?;
@@ -185,23 +217,24 @@ impl<'t, 'a> Writer<'t, 'a> {
         }
     }
 
-    fn array(&mut self, members: &[Val<'a>], depth: usize) -> Written {
+    fn array(&mut self, members: &[Val<'a>], depth: usize) -> Read<Vec<Value>> {
         let depth = self.deeper(depth)?;
         self.check_room(members.len(), VALUE_BYTES)?;
-        let mut array = Vec::with_capacity(members.len());
-        for &member in members {
-            array.push(self.value(member, depth)?);
+        let mut array = Vec::new();
+        array.resize_with(members.len(), Value::default);
+        for (place, &member) in array.iter_mut().zip(members) {
+            self.value_at(place, member, depth)?;
         }
-        Ok(Value::Array(array))
+        Ok(array)
     }
 
     /// Fails now if so much cannot be written any more, so that no memory is asked for in vain.
-    fn check_room(&mut self, count: usize, bytes_each: usize) -> Result<(), DecodeError> {
+    fn check_room(&mut self, count: usize, bytes_each: usize) -> Read<()> {
         let needed = count.saturating_mul(bytes_each);
         if needed > self.left { self.charge(needed) } else { Ok(()) }
     }
 
-    fn dict(&mut self, members: &[Val<'a>], depth: usize) -> Written {
+    pub(super) fn dict(&mut self, members: &[Val<'a>], depth: usize) -> Written {
         let inner = self.deeper(depth)?;
         let (pairs, _) = members.as_chunks::<2>();
         self.check_room(pairs.len(), VALUE_BYTES + MEMBER_BYTES)?;
@@ -220,14 +253,13 @@ impl<'t, 'a> Writer<'t, 'a> {
                 _ => String::new(),
             };
             self.charge(MEMBER_BYTES + name.len())?;
-            let value = self.value(value, inner)?;
-            map.insert(name, value);
+            self.value_at(map.entry(name).or_insert(Value::Null), value, inner)?;
         }
         Ok(Value::Object(map))
     }
 
     /// Whether a key can be the name of a member and is taken for nothing else.
-    fn is_plain_name(&mut self, key: Val<'a>) -> Result<bool, DecodeError> {
+    fn is_plain_name(&mut self, key: Val<'a>) -> Read<bool> {
         match key {
             Val::Text(text) => Ok(!text.starts_with('$')),
             Val::Escaped(escaped) => {
@@ -245,21 +277,21 @@ impl<'t, 'a> Writer<'t, 'a> {
         self.tagged(tag::MAP, pairs)
     }
 
-    fn pairs(&mut self, members: &[Val<'a>], depth: usize) -> Result<Vec<Value>, DecodeError> {
+    fn pairs(&mut self, members: &[Val<'a>], depth: usize) -> Read<Vec<Value>> {
         let depth = self.deeper(depth)?;
         let (pairs, _) = members.as_chunks::<2>();
         self.check_room(pairs.len(), 3 * VALUE_BYTES)?;
         let mut written = Vec::with_capacity(pairs.len());
         for pair in pairs {
             self.charge(VALUE_BYTES)?;
-            written.push(self.array(pair, depth)?);
+            written.push(Value::Array(self.array(pair, depth)?));
         }
         Ok(written)
     }
 
     fn set(&mut self, members: &[Val<'a>], depth: usize) -> Written {
         let inner = self.deeper(depth)?;
-        let Value::Array(members) = self.array(members, inner)? else { return Ok(Value::Null) };
+        let members = self.array(members, inner)?;
         let mut keyed = Vec::with_capacity(members.len());
         for member in members {
             let key = python_repr(&member);
@@ -272,7 +304,7 @@ impl<'t, 'a> Writer<'t, 'a> {
     }
 
     fn global_name(&self, id: u32) -> String {
-        self.tree.global(id).map(|global| format!("{}.{}", global.module, global.name)).unwrap_or_default()
+        self.tree.global(id).map(|global| [global.module, ".", global.name].concat()).unwrap_or_default()
     }
 
     fn object(&mut self, object: &Object<'a>, depth: usize) -> Written {
@@ -310,15 +342,15 @@ impl<'t, 'a> Writer<'t, 'a> {
         name: &str,
         span: Span,
         depth: usize,
-    ) -> Result<(), DecodeError> {
+    ) -> Read<()> {
         if span.is_empty() {
             return Ok(());
         }
         let array = self.array(self.tree.children(span), depth)?;
-        self.member(map, name, array)
+        self.member(map, name, array.into())
     }
 
-    fn member(&mut self, map: &mut Map<String, Value>, name: &str, value: Value) -> Result<(), DecodeError> {
+    fn member(&mut self, map: &mut Map<String, Value>, name: &str, value: Value) -> Read<()> {
         self.charge(VALUE_BYTES + MEMBER_BYTES + name.len())?;
         map.insert(name.to_owned(), value);
         Ok(())

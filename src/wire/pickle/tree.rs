@@ -2,7 +2,11 @@
 //! that nothing is allocated per value and nothing is nested that would have to be dropped level by level.
 
 /// A value. What is large or changes later is in a table of [`Tree`] and named by its place there.
+///
+/// The number of the variant fills a word, so that values are copied word by word: read back from several smaller writes,
+/// a copy would have to wait for them.
 #[derive(Debug, Clone, Copy)]
+#[repr(u64)]
 pub(super) enum Val<'a> {
     None,
     Bool(bool),
@@ -91,6 +95,20 @@ fn index(length: usize) -> u32 {
 }
 
 impl<'a> Tree<'a> {
+    /// A tree in which so many values have room at once.
+    pub(super) fn with_room_for(values: usize) -> Self {
+        Self {
+            children: Vec::with_capacity(values),
+            spans: Vec::with_capacity(values / 4),
+            ..Self::default()
+        }
+    }
+
+    /// How many values are members of others.
+    pub(super) fn size(&self) -> usize {
+        self.children.len()
+    }
+
     pub(super) fn children(&self, span: Span) -> &[Val<'a>] {
         let start = span.start as usize;
         self.children.get(start..start + span.length as usize).unwrap_or_default()

@@ -2,29 +2,30 @@
 
 use super::Machine;
 use crate::wire::pickle::{
-    DecodeError, known,
+    error::Read,
+    known,
     tree::{Global, Object, Span, Val},
 };
 
 impl<'a> Machine<'a, '_> {
-    fn name_line(&mut self) -> Result<&'a str, DecodeError> {
+    fn name_line(&mut self) -> Read<&'a str> {
         let line = self.input.line()?;
         std::str::from_utf8(line).or_else(|_| self.malformed("a name is not UTF-8"))
     }
 
-    fn named_global(&mut self) -> Result<Val<'a>, DecodeError> {
+    fn named_global(&mut self) -> Read<Val<'a>> {
         let module = self.name_line()?;
         let name = self.name_line()?;
         Ok(self.tree.new_global(Global { module, name }))
     }
 
-    pub(super) fn global(&mut self) -> Result<(), DecodeError> {
+    pub(super) fn global(&mut self) -> Read<()> {
         let global = self.named_global()?;
         self.push(global);
         Ok(())
     }
 
-    pub(super) fn stack_global(&mut self) -> Result<(), DecodeError> {
+    pub(super) fn stack_global(&mut self) -> Read<()> {
         let name = self.pop()?;
         let module = self.pop()?;
         let (Val::Text(module), Val::Text(name)) = (module, name) else {
@@ -35,14 +36,14 @@ impl<'a> Machine<'a, '_> {
         Ok(())
     }
 
-    fn pop_arguments(&mut self) -> Result<Span, DecodeError> {
+    fn pop_arguments(&mut self) -> Read<Span> {
         match self.pop()? {
             Val::Tuple(id) => Ok(self.tree.span(id)),
             _ => self.malformed("the arguments of a call are no tuple"),
         }
     }
 
-    pub(super) fn reduce(&mut self) -> Result<(), DecodeError> {
+    pub(super) fn reduce(&mut self) -> Read<()> {
         let args = self.pop_arguments()?;
         let maker = self.pop()?;
         let value = known::call(&mut self.tree, maker, args);
@@ -55,14 +56,14 @@ impl<'a> Machine<'a, '_> {
         self.push(Val::Object(id));
     }
 
-    pub(super) fn new_object(&mut self) -> Result<(), DecodeError> {
+    pub(super) fn new_object(&mut self) -> Read<()> {
         let args = self.pop_arguments()?;
         let class = self.pop()?;
         self.push_object(Object::made_by(class, args));
         Ok(())
     }
 
-    pub(super) fn new_object_with_names(&mut self) -> Result<(), DecodeError> {
+    pub(super) fn new_object_with_names(&mut self) -> Read<()> {
         let named = self.pop()?;
         let args = self.pop_arguments()?;
         let class = self.pop()?;
@@ -75,7 +76,7 @@ impl<'a> Machine<'a, '_> {
     }
 
     /// The class comes first after the mark, its arguments follow.
-    pub(super) fn marked_object(&mut self) -> Result<(), DecodeError> {
+    pub(super) fn marked_object(&mut self) -> Read<()> {
         let start = self.since_mark()?;
         let Some((&class, args)) = self.stack.get(start..).and_then(<[_]>::split_first) else {
             return self.malformed("a class is missing");
@@ -87,7 +88,7 @@ impl<'a> Machine<'a, '_> {
     }
 
     /// The class is named here, what came after the mark are its arguments.
-    pub(super) fn named_object(&mut self) -> Result<(), DecodeError> {
+    pub(super) fn named_object(&mut self) -> Read<()> {
         let class = self.named_global()?;
         let start = self.since_mark()?;
         let args = self.tree.new_span(self.stack.get(start..).unwrap_or_default());
@@ -96,7 +97,7 @@ impl<'a> Machine<'a, '_> {
         Ok(())
     }
 
-    pub(super) fn build(&mut self) -> Result<(), DecodeError> {
+    pub(super) fn build(&mut self) -> Read<()> {
         let state = self.pop()?;
         match self.top()? {
             Val::Object(id) => {

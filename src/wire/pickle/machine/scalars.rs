@@ -1,11 +1,11 @@
 //! Numbers, texts and bytes.
 
 use super::{Machine, op};
-use crate::wire::pickle::{DecodeError, tree::Val};
+use crate::wire::pickle::{DecodeError, error::Read, tree::Val};
 
 impl<'a> Machine<'a, '_> {
     /// The value of an operation that pushes one without taking any.
-    pub(super) fn scalar(&mut self, opcode: u8) -> Result<Val<'a>, DecodeError> {
+    pub(super) fn scalar(&mut self, opcode: u8) -> Read<Val<'a>> {
         match opcode {
             op::NONE => Ok(Val::None),
             op::NEWTRUE => Ok(Val::Bool(true)),
@@ -34,20 +34,20 @@ impl<'a> Machine<'a, '_> {
             op::PERSID | op::BINPERSID => self.unsupported("a persistent id"),
             op::EXT1 | op::EXT2 | op::EXT4 => self.unsupported("an entry of the extension registry"),
             op::NEXT_BUFFER | op::READONLY_BUFFER => self.unsupported("a buffer beside the pickle"),
-            _ => Err(DecodeError::UnknownOperation { at: self.at, opcode }),
+            _ => Err(Box::new(DecodeError::UnknownOperation { at: self.at, opcode })),
         }
     }
 
-    fn unsupported(&self, what: &'static str) -> Result<Val<'a>, DecodeError> {
-        Err(DecodeError::Unsupported { at: self.at, what })
+    fn unsupported(&self, what: &'static str) -> Read<Val<'a>> {
+        Err(Box::new(DecodeError::Unsupported { at: self.at, what }))
     }
 
-    fn too_long(&self) -> DecodeError {
-        DecodeError::TooLarge { what: "bytes in an integer", limit: self.limits.integer_bytes }
+    fn too_long(&self) -> Box<DecodeError> {
+        Box::new(DecodeError::TooLarge { what: "bytes in an integer", limit: self.limits.integer_bytes })
     }
 
     /// Little-endian, in two's complement; no bytes are 0.
-    fn long_int(&self, bytes: &'a [u8]) -> Result<Val<'a>, DecodeError> {
+    fn long_int(&self, bytes: &'a [u8]) -> Read<Val<'a>> {
         if bytes.len() > self.limits.integer_bytes {
             return Err(self.too_long());
         }
@@ -67,7 +67,7 @@ impl<'a> Machine<'a, '_> {
         Ok(Val::Int(number))
     }
 
-    fn int_line(&mut self) -> Result<Val<'a>, DecodeError> {
+    fn int_line(&mut self) -> Read<Val<'a>> {
         match self.input.line()? {
             b"00" => Ok(Val::Bool(false)),
             b"01" => Ok(Val::Bool(true)),
@@ -75,12 +75,12 @@ impl<'a> Machine<'a, '_> {
         }
     }
 
-    fn long_line(&mut self) -> Result<Val<'a>, DecodeError> {
+    fn long_line(&mut self) -> Read<Val<'a>> {
         let line = self.input.line()?;
         self.decimal(line.strip_suffix(b"L").unwrap_or(line))
     }
 
-    fn decimal(&self, line: &'a [u8]) -> Result<Val<'a>, DecodeError> {
+    fn decimal(&self, line: &'a [u8]) -> Read<Val<'a>> {
         let line = line.trim_ascii();
         // A byte holds two digits and a bit.
         if line.len() / 2 > self.limits.integer_bytes {
@@ -96,7 +96,7 @@ impl<'a> Machine<'a, '_> {
         }
     }
 
-    fn float_line(&mut self) -> Result<Val<'a>, DecodeError> {
+    fn float_line(&mut self) -> Read<Val<'a>> {
         let line = self.input.line()?;
         let number = std::str::from_utf8(line).ok().and_then(|text| text.trim_ascii().parse().ok());
         number.map_or_else(
@@ -105,7 +105,8 @@ impl<'a> Machine<'a, '_> {
         )
     }
 
-    fn text(&self, bytes: &'a [u8]) -> Result<Val<'a>, DecodeError> {
+    #[inline]
+    pub(super) fn text(&self, bytes: &'a [u8]) -> Read<Val<'a>> {
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Val::Text(text)),
             Err(_) if is_wtf8(bytes) => Ok(Val::Wtf8(bytes)),
@@ -115,7 +116,7 @@ impl<'a> Machine<'a, '_> {
 
     /// A byte string of Python 2 as it would stand in source text. Only what needs no escape is read: Python 3 writes
     /// none at all.
-    fn quoted_line(&mut self) -> Result<Val<'a>, DecodeError> {
+    fn quoted_line(&mut self) -> Read<Val<'a>> {
         let line = self.input.line()?.trim_ascii();
         match line {
             [first @ (b'\'' | b'"'), inner @ .., last] if first == last && !inner.contains(&b'\\') => {

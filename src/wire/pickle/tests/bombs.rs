@@ -64,18 +64,41 @@ fn copies_of_copies_are_refused_before_they_are_written() {
     }
     payload.push(b'.');
     let limits = Limits { output_bytes: 1 << 24, ..Limits::default() };
-    let refused = Err(DecodeError::TooLarge { what: "bytes of JSON", limit: 1 << 24 });
-    assert_eq!(decode(&payload, &limits), refused);
-
     let doubled = [b"]".to_vec(), b"2\x86".repeat(80), b".".to_vec()].concat();
-    assert_eq!(decode(&doubled, &limits), refused);
+    let refused = DecodeError::TooLarge { what: "bytes of JSON", limit: 1 << 24 };
+    for bomb in [payload, doubled] {
+        assert_eq!(decode(&bomb, &limits), Err(refused.clone()));
+        assert_eq!(text_of(&bomb, &limits), Err(refused.clone()));
+    }
+}
+
+#[test]
+fn the_text_is_no_larger_than_the_limit_however_it_is_escaped() {
+    // Each of these characters takes six in JSON.
+    let text = [b"X".as_slice(), &u32_bytes(1000), &[1; 1000], b"."].concat();
+    let limits = |output_bytes| Limits { output_bytes, ..Limits::default() };
+    assert!(decode(&text, &limits(2000)).is_ok());
+    let refused = DecodeError::TooLarge { what: "bytes of JSON", limit: 6000 };
+    assert_eq!(text_of(&text, &limits(6000)), Err(refused));
+    assert_eq!(text_of(&text, &limits(6100)).map(|text| text.len()), Ok(6002));
+}
+
+#[test]
+fn objects_in_a_text_share_its_budget() {
+    // The same object, written often: the JSON of each counts.
+    let object = b"cm\nC\n)R}X\x01\0\0\0aNsbq\x00";
+    let payload = [b"(".as_slice(), object, &b"h\0".repeat(10_000), b"l."].concat();
+    let limits = Limits { output_bytes: 1 << 20, ..Limits::default() };
+    let refused = DecodeError::TooLarge { what: "bytes of JSON", limit: 1 << 20 };
+    assert_eq!(decode(&payload, &limits), Err(refused.clone()));
+    assert_eq!(text_of(&payload, &limits), Err(refused));
 }
 
 #[test]
 fn a_long_text_that_is_referenced_often_counts_each_time() {
-    let text = [b"X".as_slice(), &u32_bytes(1 << 20), &vec![b'x'; 1 << 20]].concat();
-    let payload = [b"(".as_slice(), &text, b"q\0", &b"h\0".repeat(300), b"l."].concat();
-    too_large(&payload, "bytes of JSON");
+    const LENGTH: usize = 1 << 16;
+    let text = [b"X".as_slice(), &u32_bytes(LENGTH), &[b'x'; LENGTH]].concat();
+    let list = [b"(".as_slice(), &text, b"q\0", &b"h\0".repeat(300), b"l."].concat();
     let bytes = [
         b"(".as_slice(),
         b"c_codecs\nencode\n",
@@ -84,9 +107,13 @@ fn a_long_text_that_is_referenced_often_counts_each_time() {
         &b"h\0".repeat(300),
         b"l.",
     ];
-    too_large(&bytes.concat(), "bytes of JSON");
     let keys = [b"(".as_slice(), &text, b"q\0}(h\0Nuq\x01", &b"h\x01".repeat(300), b"l."].concat();
-    too_large(&keys, "bytes of JSON");
+    let limits = Limits { output_bytes: 256 * LENGTH, ..Limits::default() };
+    let refused = DecodeError::TooLarge { what: "bytes of JSON", limit: 256 * LENGTH };
+    for payload in [list, bytes.concat(), keys] {
+        assert_eq!(decode(&payload, &limits), Err(refused.clone()));
+        assert_eq!(text_of(&payload, &limits), Err(refused.clone()));
+    }
 }
 
 #[test]

@@ -57,6 +57,23 @@ fn a_member_with_a_dollar_makes_the_dictionary_a_list_of_pairs() {
 }
 
 #[test]
+fn the_last_of_the_values_with_the_same_name_counts() {
+    assert_eq!(read(b"}(Vb\nI1\nVa\nI2\nVb\nI3\nu."), json!({"a": 2, "b": 3}));
+    assert_eq!(read(b"}(X\x01\0\0\0bK\x01X\x01\0\0\0aK\x02X\x01\0\0\0bK\x03u."), json!({"a": 2, "b": 3}));
+}
+
+#[test]
+fn another_form_is_given_to_what_is_not_plain() {
+    let payload = b"}(X\x01\0\0\0acm\nC\n)RX\x01\0\0\0b](cm\nC\n)RG\x7f\xf0\0\0\0\0\0\0K\x01eu.";
+    let form = |value: Value| match value.get("$object") {
+        Some(name) => json!([name]),
+        None => value,
+    };
+    let text = decode_to_text(payload, &Limits::default(), form).unwrap();
+    assert_eq!(text, r#"{"a":["m.C"],"b":[["m.C"],{"$float":"inf"},1]}"#);
+}
+
+#[test]
 fn a_call_whose_maker_is_a_result_keeps_the_result() {
     let payload = b"c__builtin__\ngetattr\n(cm\nC\nVx\ntR(I1\ntR.";
     let getattr = json!({"$object": "__builtin__.getattr", "args": [{"$global": "m.C"}, "x"]});

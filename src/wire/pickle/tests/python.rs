@@ -46,9 +46,25 @@ fn random_values_of_every_protocol_become_the_json_they_stand_for() {
         let context =
             || format!("value {number} of seed {seed:?}, protocol {protocol}: {}", payload.escape_ascii());
         match decode(&payload, &Limits::default()) {
-            Ok(value) => assert_eq!(value, expected, "{}", context()),
+            Ok(value) => {
+                assert_eq!(value, expected, "{}", context());
+                let text = text_of(&payload, &Limits::default());
+                assert_eq!(text, Ok(expected.to_string()), "{}", context());
+            }
             Err(error) => panic!("{error}: {}", context()),
         }
+    }
+}
+
+#[test]
+fn every_operation_of_python_is_read_or_refused_by_what_it_asks_for() {
+    let lines = lines_of(python().arg("operations"), Vec::new());
+    let known: Vec<u8> = lines.iter().map(|line| line.parse().unwrap()).collect();
+    assert!(known.len() >= 68, "{known:?}");
+    for opcode in 0..=u8::MAX {
+        let unknown = decode(&[opcode], &Limits::default()).err();
+        let expected = DecodeError::UnknownOperation { at: 0, opcode };
+        assert_eq!(unknown == Some(expected), !known.contains(&opcode), "{opcode:#04x}: {unknown:?}");
     }
 }
 
