@@ -2,7 +2,7 @@
 //! depend on how the stream is cut; and every payload, of either serializer, is a value or an error.
 //!
 //! The first byte of the input chooses the size of the pieces. Run it with
-//! `cargo +nightly fuzz run nicos_frames fuzz/corpus/nicos_frames/generated fuzz/corpus/nicos_frames`.
+//! `cargo fuzz run -s none nicos_frames fuzz/corpus/nicos_frames/generated fuzz/corpus/nicos_frames`.
 
 #![no_main]
 
@@ -37,8 +37,10 @@ fuzz_target!(|input: &[u8]| {
 fn look_into(payload: &Payload) {
     let limits = pickle::Limits { output_bytes: 1 << 20, operations: 10_000, ..pickle::Limits::default() };
     for serializer in [Serializer::Pickle, Serializer::Json] {
+        let text = serializer.decode_to_text(payload, &limits, |value| value);
         if let Ok(value) = serializer.decode(payload, &limits) {
             assert!(value.to_string().len() < 64 << 20);
+            assert!(text.is_err() || text.is_ok_and(|text| text == value.to_string()));
         }
     }
 }
