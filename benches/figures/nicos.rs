@@ -9,6 +9,7 @@ use std::{
 };
 
 use beamq::{
+    client::Client,
     nicos::{Connection, EventStream, Login, Options},
     security::Secret,
     wire::nicos::{Command, Event},
@@ -24,6 +25,8 @@ use crate::{
 };
 
 const LINES: usize = 20_000;
+/// What NICOS and the engine take at most until both rest after a script.
+const SETTLED: Duration = Duration::from_millis(500);
 
 pub(crate) fn measure(effort: Effort, table: &mut Table) {
     let Some(daemon) = Daemon::start() else {
@@ -35,7 +38,7 @@ pub(crate) fn measure(effort: Effort, table: &mut Table) {
         let (nicos, mut events) = daemon.connect().await;
         status(effort, &server, &nicos, table).await;
         start(effort, &server, &nicos, &mut events, table).await;
-        output(&server, &nicos, &mut events, table).await;
+        output(effort, &server, &nicos, &mut events, table).await;
     });
 }
 
@@ -99,39 +102,56 @@ async fn start(
 }
 
 /// Many lines, until the last one has arrived.
-async fn output(server: &Server, nicos: &Connection, events: &mut EventStream, table: &mut Table) {
+async fn output(
+    effort: Effort,
+    server: &Server,
+    nicos: &Connection,
+    events: &mut EventStream,
+    table: &mut Table,
+) {
     let script = format!("for i in range({LINES}):\n    print(i)\n");
-    let asked = Instant::now();
-    nicos.call(Command::Queue, &[json!("lines"), json!(script)]).await.unwrap();
-    until(events, Event::Done).await;
-    let own = per_second(asked);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-
     let client = server.client().await;
     let mut told = listen(&client, &["job", "output"]).await;
-    let asked = Instant::now();
-    let job = json!({"name": "lines", "script": script});
-    let reply: Value = client.call("job.submit", json!({"job": job})).await.unwrap();
-    let id = reply["id"].as_str().unwrap().to_owned();
-    wait_for(&mut told, |event| job_is(event, &id, &ENDED)).await;
-    let ours = per_second(asked);
+    let (mut ours, mut own) = (Vec::new(), Vec::new());
+    // In turns, since the pace of NICOS's threads changes by itself.
+    for _ in 0..effort.choose(1, 5) {
+        let asked = Instant::now();
+        nicos.call(Command::Queue, &[json!("lines"), json!(script)]).await.unwrap();
+        until(events, Event::Done).await;
+        own.push(per_second(asked));
+        tokio::time::sleep(SETTLED).await;
+
+        let asked = Instant::now();
+        let job = json!({"name": "lines", "script": script});
+        let reply: Value = client.call("job.submit", json!({"job": job})).await.unwrap();
+        let id = reply["id"].as_str().unwrap().to_owned();
+        wait_for(&mut told, |event| job_is(event, &id, &ENDED)).await;
+        ours.push(per_second(asked));
+        assert_eq!(lines_of(&client, &id).await, LINES, "lines are missing");
+        until(events, Event::Done).await;
+        tokio::time::sleep(SETTLED).await;
+    }
+    let (ours, own) = (median(&ours), median(&own));
+    table.figure(
+        format!("{LINES} printed lines through beamq, all of them, against a NICOS client (median)"),
+        Quantity::PerSecond(ours),
+        Target::AtLeast(own * 0.95),
+        ("a NICOS client", Quantity::PerSecond(own)),
+    );
+}
+
+/// How many lines of a job's output are kept.
+async fn lines_of(client: &Client, id: &str) -> usize {
     let (mut lines, mut from) = (0, 1);
     loop {
         let page: Value = client.call("output.get", json!({"job": id, "from": from})).await.unwrap();
         let some = page["lines"].as_array().unwrap().len();
         if some == 0 {
-            break;
+            return lines;
         }
         lines += some;
         from = page["next"].as_u64().unwrap();
     }
-    assert_eq!(lines, LINES, "lines are missing");
-    table.figure(
-        format!("{LINES} printed lines through beamq, all of them, against a NICOS client"),
-        Quantity::PerSecond(ours),
-        Target::AtLeast(own * 0.8),
-        ("a NICOS client", Quantity::PerSecond(own)),
-    );
 }
 
 async fn until(events: &mut EventStream, wanted: Event) {

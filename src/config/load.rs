@@ -109,6 +109,7 @@ impl Config {
             host: nicos.address.host.clone(),
             port: nicos.address.port,
             login,
+            answer_within: nicos.answer_within.0,
             output_limit: self.output.keep_per_job.0,
         })
     }

@@ -97,6 +97,10 @@ pub struct NicosConfig {
     /// The file with its password, relative to this file; a newline at its end does not count.
     /// Example: `nicos.password`.
     pub password_file: PathBuf,
+    /// How long NICOS may take to answer until the queue waits for it; a call into C in a script holds up every
+    /// answer. Default: `5s`.
+    #[serde(default = "NicosConfig::default_answer_within")]
+    pub answer_within: DurationText,
     /// Which role each level of NICOS has.
     #[serde(default)]
     pub roles: NicosRoles,
@@ -109,6 +113,10 @@ pub struct NicosConfig {
 impl NicosConfig {
     fn default_address() -> HostPort {
         HostPort { host: "127.0.0.1".into(), port: 1301 }
+    }
+
+    fn default_answer_within() -> DurationText {
+        DurationText(seconds(5))
     }
 }
 

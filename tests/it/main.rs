@@ -42,6 +42,7 @@ mod limits;
 mod nicos_connection;
 mod nicos_daemon;
 mod nicos_engine;
+mod nicos_loads;
 mod nicos_sessions;
 mod nicos_trouble;
 mod output;

@@ -35,6 +35,7 @@ pub struct Daemon {
     process: Option<Child>,
     cache: Option<(Child, u16)>,
     serializer: &'static str,
+    version: &'static str,
     pub port: u16,
 }
 
@@ -61,10 +62,18 @@ impl Daemon {
         daemon
     }
 
+    /// A daemon of version 23 of the protocol, which cannot be had any more: the one of version 24 without what that
+    /// version added.
+    pub async fn of_version_23() -> Self {
+        let mut daemon = Self { version: "23", ..Self::prepared("") };
+        daemon.launch().await;
+        daemon
+    }
+
     /// A daemon that does not run yet.
     pub fn prepared(serializer: &'static str) -> Self {
         let folder = TempDir::new().unwrap();
-        Self { folder, process: None, cache: None, serializer, port: free_port() }
+        Self { folder, process: None, cache: None, serializer, version: "", port: free_port() }
     }
 
     pub fn path(&self) -> &Path {
@@ -84,6 +93,7 @@ impl Daemon {
             .env("RIG_DAEMON_ADDR", format!("127.0.0.1:{}", self.port))
             .env("RIG_CACHE_ADDR", cache)
             .env("RIG_SERIALIZER", self.serializer)
+            .env("RIG_VERSION", self.version)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

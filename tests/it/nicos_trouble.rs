@@ -24,7 +24,9 @@ const ENDLESS: &str = "while True:\n    sleep(0.02)\n";
 #[tokio::test]
 async fn a_daemon_may_come_later_go_and_come_back() {
     let mut daemon = Daemon::prepared("");
-    let server = daemon.server("queue: {after_failure: continue, after_restart: continue}\n").await;
+    let engine = daemon.engine().replace("user: service", "user: service, answer_within: 1s");
+    let queue = "queue: {after_failure: continue, after_restart: continue}\n";
+    let server = Home::new(&format!("{QUICK}{engine}{queue}")).start().await;
     let mut user = server.client().await;
     is_engine(&mut user, "unavailable", "no NICOS daemon can be reached").await;
     user.queue_is("blocked").await;
@@ -52,7 +54,7 @@ async fn a_daemon_may_come_later_go_and_come_back() {
     let id = user.submit("patient", ENDLESS).await;
     user.settles(&id, "running").await;
     daemon.signal(Signal::SIGSTOP);
-    is_engine(&mut user, "unavailable", "has not answered").await;
+    is_engine(&mut user, "unavailable", "has not answered for more than 1 s").await;
     assert_eq!(user.job(&id).await["state"], "running");
     daemon.signal(Signal::SIGCONT);
     is_engine(&mut user, "ready", "").await;

@@ -15,6 +15,8 @@ mod run;
 mod supervisor;
 mod truth;
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 
 use self::supervisor::Supervisor;
@@ -33,6 +35,8 @@ pub struct NicosSettings {
     pub port: u16,
     /// The account that runs jobs.
     pub login: Login,
+    /// A daemon that has not answered for so long counts as hanging.
+    pub answer_within: Duration,
     /// The most bytes of output that are kept and sent per job; what is beyond is counted and dropped.
     pub output_limit: u64,
 }

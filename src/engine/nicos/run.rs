@@ -75,6 +75,8 @@ pub(super) struct Run {
     pub(super) record: Record,
     /// How many messages have come, of those that NICOS keeps.
     pub(super) messages: usize,
+    /// When it was asked last how much the script writes, and how many messages there were then.
+    rate_asked: (Instant, usize),
     /// What was written up to this time is known from what was missed: seconds since 1970 UTC.
     known_until: f64,
     /// An order that NICOS has not answered yet.
@@ -120,6 +122,7 @@ impl Run {
             request: None,
             record,
             messages: 0,
+            rate_asked: (Instant::now(), 0),
             known_until: 0.0,
             ordered: false,
             begun: None,
@@ -167,6 +170,13 @@ impl Run {
             || self.resume
             || self.answer.is_some()
             || self.abort.is_some_and(|stage| self.stopped.is_none_or(|(told, _)| told < stage))
+    }
+
+    /// How many messages have come per second since this was asked last.
+    #[expect(clippy::cast_precision_loss, reason = "there are fewer messages than a float can count")]
+    pub(super) fn lines_a_second_since_last_asked(&mut self) -> f64 {
+        let (asked, messages) = std::mem::replace(&mut self.rate_asked, (Instant::now(), self.messages));
+        (self.messages - messages) as f64 / asked.elapsed().as_secs_f64().max(0.001)
     }
 
     // What is wanted.

@@ -30,8 +30,9 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 const LOOK_IDLY: Duration = Duration::from_secs(1);
 const LOOK_AT_RUN: Duration = Duration::from_millis(100);
 const LOOK_CLOSELY: Duration = Duration::from_millis(5);
-/// A daemon that has not answered for so long counts as hanging.
-const HANGS_AFTER: Duration = Duration::from_secs(5);
+/// A script that writes more lines a second is looked at no more often than an idle daemon: every question takes NICOS
+/// away from it for the time of many lines.
+const WRITES_A_LOT: f64 = 500.0;
 /// How long an answer is waited for in all; a daemon that is busy in C code may take very long.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(24 * 3600);
 /// How long a script may have run on without us before it counts as interrupted.
@@ -214,7 +215,9 @@ impl Supervisor {
         let connect = (self.link.is_none() && !self.connecting).then_some(self.retry_at);
         let look = self.link.as_ref().filter(|_| !self.is_catching_up()).map(|_| match self.asked_at {
             None => self.look_at,
-            Some(asked) => Instant::now().max(asked + HANGS_AFTER) + Duration::from_millis(100),
+            Some(asked) => {
+                Instant::now().max(asked + self.settings.answer_within) + Duration::from_millis(100)
+            }
         });
         let output = self.run.as_ref().filter(|run| run.record.has_news()).map(|run| run.record.flush_at());
         let far = Instant::now() + Duration::from_secs(60);
@@ -291,9 +294,9 @@ impl Supervisor {
     }
 
     async fn called(&mut self, call: EngineCall) {
-        self.look_at = Instant::now();
         match call {
             EngineCall::Start(start) => {
+                self.leave_alone();
                 if self.run.is_some() || self.waiting.is_some() {
                     tracing::error!(job = %start.job, "a job was started while another is active; refused");
                     let mut run = self.run_of(start);
@@ -304,14 +307,25 @@ impl Supervisor {
                 }
             }
             EngineCall::Abort(job, _) if self.waiting.as_ref().is_some_and(|start| start.job == job) => {
+                self.look_at = Instant::now();
                 if let Some(start) = self.waiting.take() {
                     let mut run = self.run_of(start);
                     let refused = run.refused("the job was aborted before NICOS had it");
                     self.tell_finish(job, refused).await;
                 }
             }
-            call => self.steer(call),
+            call => {
+                self.look_at = Instant::now();
+                self.steer(call);
+            }
         }
+    }
+
+    /// Does not look at NICOS while it takes up a script, unless something is wanted of it: NICOS does one thing at a
+    /// time, and says by itself that the script begins.
+    fn leave_alone(&mut self) {
+        let urgent = self.run.as_ref().is_some_and(Run::is_urgent);
+        self.look_at = if urgent { Instant::now() } else { Instant::now() + LOOK_AT_RUN };
     }
 
     fn steer(&mut self, call: EngineCall) {
@@ -362,7 +376,7 @@ impl Supervisor {
 
     async fn queued(&mut self, queued: Result<Value, NicosError>) {
         self.queueing = false;
-        self.look_at = Instant::now();
+        self.leave_alone();
         let Some(run) = &mut self.run else { return };
         let finish = match queued {
             Ok(Value::String(request)) => {
@@ -413,7 +427,13 @@ impl Supervisor {
         let Some(run) = &mut self.run else { return };
         let finish = run.observe(&truth, &mut tell);
         let order = if finish.is_none() { run.next_order(&truth) } else { None };
-        let pause = if run.is_urgent() { LOOK_CLOSELY } else { LOOK_AT_RUN };
+        let pause = if run.is_urgent() {
+            LOOK_CLOSELY
+        } else if run.lines_a_second_since_last_asked() > WRITES_A_LOT {
+            LOOK_IDLY
+        } else {
+            LOOK_AT_RUN
+        };
         self.look_at = Instant::now() + pause;
         for event in tell {
             self.tell(event).await;
@@ -684,8 +704,9 @@ impl Supervisor {
         if !link.seen && self.asked_at.is_none_or(|asked| asked.elapsed() < LOADS_WITHIN) {
             return self.told.clone().unwrap_or((Starting, None));
         }
-        if self.asked_at.is_some_and(|asked| asked.elapsed() >= HANGS_AFTER) {
-            let why = format!("NICOS has not answered for more than {} s", HANGS_AFTER.as_secs());
+        let within = self.settings.answer_within;
+        if self.asked_at.is_some_and(|asked| asked.elapsed() >= within) {
+            let why = format!("NICOS has not answered for more than {} s", within.as_secs_f64());
             return (Unavailable, Some(why));
         }
         if self.thread_dead {
