@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use beamq::wire::nicos::Command;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -127,4 +128,16 @@ async fn a_daemon_of_the_version_before_runs_jobs_like_any_other() {
     user.ends(&id, "succeeded").await;
     let lines = user.output(&id).await;
     assert!(["before", "got", "7"].iter().all(|line| lines.iter().any(|it| it == line)), "{lines:?}");
+
+    // Such a daemon does not say that somebody else has answered; the script goes on.
+    let from = user.seen.len();
+    let script = "from os.path import exists\npause('again')\nwhile not exists(GO):\n    sleep(0.02)\n";
+    let go = daemon.path().join("go");
+    let id = user.submit("pauses", &script.replace("GO", &format!("{go:?}"))).await;
+    user.event("the question", from, |event| event["params"]["text"] == "again").await;
+    nicos.call(Command::Continue, &[]).await.unwrap();
+    user.event("its end", from, |event| event["params"]["settled"] == "withdrawn").await;
+    assert_eq!(user.job(&id).await["state"], "running");
+    fs::write(&go, "").unwrap();
+    user.ends(&id, "succeeded").await;
 }

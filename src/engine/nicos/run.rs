@@ -104,6 +104,8 @@ pub(super) struct Run {
     stopped_by: Option<String>,
     /// Why we ended it ourselves.
     own_reason: Option<Report>,
+    /// Since when the script was seen to run although it asks.
+    going_on_since: Option<Instant>,
     gone_since: Option<Instant>,
     dead_since: Option<Instant>,
 }
@@ -145,6 +147,7 @@ impl Run {
             errors: Vec::new(),
             stopped_by: None,
             own_reason: None,
+            going_on_since: None,
             gone_since: None,
             dead_since: None,
         }
@@ -438,9 +441,24 @@ impl Run {
                 self.question = self.question.take().or(somebody_went_on);
             }
         }
+        tell.extend(self.question_left_behind(truth.activity));
         self.tell_progress(tell);
         self.say_if_stubborn();
         None
+    }
+
+    /// A script that goes on has its answer from somebody else. Before version 24 of its protocol NICOS does not say so.
+    fn question_left_behind(&mut self, activity: Activity) -> Option<EngineEvent> {
+        if activity != Activity::Running || self.question.is_none() {
+            self.going_on_since = None;
+            return None;
+        }
+        let since = *self.going_on_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < SETTLED_AFTER {
+            return None;
+        }
+        self.question = None;
+        Some(EngineEvent::AskedNoMore(self.job()))
     }
 
     /// NICOS runs something else: ours waits, or is gone.
