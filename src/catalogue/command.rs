@@ -31,6 +31,7 @@ pub struct Command {
     /// The line of its name in the file, from 1.
     pub line: u32,
     estimate: Option<Expression>,
+    effects: Option<Vec<(String, Expression)>>,
     schema: OnceLock<Value>,
     validator: OnceLock<Option<Validator>>,
 }
@@ -105,11 +106,12 @@ impl Command {
         group: Option<String>,
         spec: CommandSpec,
         estimate: Option<Expression>,
+        effects: Option<Vec<(String, Expression)>>,
         file: String,
         line: u32,
     ) -> Self {
         let (schema, validator) = (OnceLock::new(), OnceLock::new());
-        Self { name, group, spec, file, line, estimate, schema, validator }
+        Self { name, group, spec, file, line, estimate, effects, schema, validator }
     }
 
     /// The JSON Schema of its arguments.
@@ -271,6 +273,19 @@ impl Command {
         state: &dyn Fn(&str) -> Option<Value>,
     ) -> Option<f64> {
         self.estimate.as_ref()?.seconds(&self.with_defaults(arguments), state)
+    }
+
+    /// What the instrument shows after a call, by the names that estimates use as `state.NAME`; `None` for
+    /// what cannot be told. Nothing when the catalogue does not say what a call changes: it may be anything.
+    #[must_use]
+    pub fn effects(
+        &self,
+        arguments: &Map<String, Value>,
+        state: &dyn Fn(&str) -> Option<Value>,
+    ) -> Option<Vec<(&str, Option<f64>)>> {
+        let arguments = self.with_defaults(arguments);
+        let effects = self.effects.as_ref()?.iter();
+        Some(effects.map(|(name, value)| (name.as_str(), value.number(&arguments, state))).collect())
     }
 
     /// The least role that may submit it.

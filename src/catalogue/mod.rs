@@ -29,6 +29,7 @@ pub use diagnostic::{Diagnostic, Place, Source};
 pub use estimate::{Expression, ExpressionError};
 pub use model::{
     CatalogueFile, CommandSpec, FORMAT, Ordered, ParameterSpec, ParameterType, PythonName, ValueSpec,
+    is_identifier,
 };
 pub use names::nearest;
 pub use units::UNITS;
@@ -79,7 +80,8 @@ impl CheckedFile {
             .map(|read| {
                 let (line, _) = source.line_and_column(read.name_at.start);
                 let file = source.name.clone();
-                let command = Command::new(read.name, read.group, read.spec, read.estimate, file, line);
+                let command =
+                    Command::new(read.name, read.group, read.spec, read.estimate, read.effects, file, line);
                 (Arc::new(command), read.name_at)
             })
             .collect();

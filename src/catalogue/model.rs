@@ -48,6 +48,11 @@ pub struct CommandSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<NumberOrText>")]
     pub estimate: Option<String>,
+    /// What the instrument shows after a call: by the name that estimates use as `state.NAME`, a number or
+    /// an expression over the parameters. `{}` when a call changes nothing that estimates look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<std::collections::BTreeMap<String, NumberOrText>>")]
+    pub effect: Option<Ordered<String>>,
     /// A Python function that stands in for the command in a dry run: `module:function`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub simulate: Option<PythonName>,
@@ -79,7 +84,7 @@ fn user() -> Role {
     Role::User
 }
 
-/// In a file, an estimate is an expression or a plain number of seconds.
+/// In a file, an estimate or an effect is an expression or a plain number.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]

@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -248,4 +248,28 @@ fn the_shipped_catalogue_is_unpacked_and_put_right_again() {
         shipped::unpack(root.path()).unwrap();
     }
     assert!(!folder.join("old.yaml").exists());
+}
+
+#[test]
+fn the_declared_effect_of_a_call_is_worked_out_from_its_arguments() {
+    let text = "catalogue: 1\ncommands:\n  set_temperature:\n    summary: Sets.\n    parameters:\n      \
+        value: {type: number, unit: K, keywords: [keep]}\n      wait: {type: boolean, default: true}\n    \
+        implementation: lab:set_temperature\n    effect: {temperature: 'value == \"keep\" ? state.temperature : \
+        wait ? value : 0 / 0', heater: 1}\n  look:\n    summary: Looks.\n    implementation: lab:look\n    \
+        effect: {}\n  tinker:\n    summary: Tinkers.\n    implementation: lab:tinker\n";
+    let (catalogue, findings) = Catalogue::check(&[("lab.yaml".into(), text.to_owned())]);
+    assert_eq!(findings, []);
+    let of = |command: &str, arguments: Value| {
+        let state = |name: &str| (name == "temperature").then(|| json!(12.5));
+        let command = catalogue.command(command).unwrap();
+        let effects = command.effects(arguments.as_object().unwrap(), &state)?;
+        Some(effects.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Vec<_>>())
+    };
+    let shown =
+        |temperature| Some(vec![("temperature".to_owned(), temperature), ("heater".to_owned(), Some(1.0))]);
+    assert_eq!(of("set_temperature", json!({"value": -5})), shown(Some(-5.0)));
+    assert_eq!(of("set_temperature", json!({"value": "keep"})), shown(Some(12.5)));
+    assert_eq!(of("set_temperature", json!({"value": 5, "wait": false})), shown(None));
+    assert_eq!(of("look", json!({})), Some(vec![]));
+    assert_eq!(of("tinker", json!({})), None, "nothing is declared, so anything may change");
 }

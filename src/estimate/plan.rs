@@ -73,9 +73,24 @@ pub fn plan_of_calls(calls: &[CommandCall], catalogue: &Catalogue, memory: &Memo
     let mut computed_total = Some(0.0);
     let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
     let mut t0_s = 0.0;
+    // What earlier calls of the job have left behind, as far as the catalogue declares it.
+    let mut shown: BTreeMap<&str, f64> = BTreeMap::new();
     for (call, line) in calls.iter().zip(1u32..) {
         let command = catalogue.command(&call.command);
-        let computed = command.and_then(|command| command.estimate(&call.parameters, &|_| None));
+        let state = |name: &str| shown.get(name).map(|value| (*value).into());
+        let computed = command.and_then(|command| command.estimate(&call.parameters, &state));
+        match command.and_then(|command| command.effects(&call.parameters, &state)) {
+            Some(effects) => {
+                for (name, value) in effects {
+                    match value {
+                        Some(value) => _ = shown.insert(name, value),
+                        None => _ = shown.remove(name),
+                    }
+                }
+            }
+            // A command of which nothing is declared may change anything.
+            None => shown.clear(),
+        }
         computed_total = computed_total.zip(computed).map(|(sum, seconds)| sum + seconds);
         let arguments = command
             .map_or_else(|| call.parameters.clone(), |command| command.with_defaults(&call.parameters));

@@ -178,6 +178,31 @@ fn a_sum_with_something_unknown_is_a_lower_bound_and_not_zero() {
 }
 
 #[test]
+fn a_formula_uses_what_the_calls_before_it_declare_to_leave_behind() {
+    let text = "catalogue: 1\ncommands:\n  move_stage:\n    summary: Moves.\n    parameters:\n      \
+        position: {type: number, unit: mm}\n    implementation: lab:move_stage\n    \
+        estimate: abs(position - state.stage)\n    effect: {stage: position}\n  look:\n    summary: Looks.\n    \
+        implementation: lab:look\n    estimate: 1\n    effect: {}\n  tinker:\n    summary: Tinkers.\n    \
+        implementation: lab:tinker\n    estimate: 1\n";
+    let (catalogue, findings) = crate::catalogue::Catalogue::check(&[("lab.yaml".into(), text.to_owned())]);
+    assert_eq!(findings, []);
+    let call = |command: &str, parameters: Value| beamq_machines::CommandCall {
+        command: command.into(),
+        parameters: parameters.as_object().cloned().unwrap_or_default(),
+    };
+    let moved = |position: f64| call("move_stage", json!({"position": position}));
+    let known = [moved(10.0), call("look", json!({})), moved(40.0)];
+    let plan = plan_of_calls(&known, &catalogue, &Memory::default(), 0);
+    let lengths: Vec<f64> = plan.entries.iter().map(|entry| entry.dt_s).collect();
+    assert_eq!(lengths, [0.0, 1.0, 30.0]);
+    assert!(plan.at_least, "where the stage was at first nobody knows");
+    let unknown = [moved(10.0), call("tinker", json!({})), moved(40.0)];
+    let plan = plan_of_calls(&unknown, &catalogue, &Memory::default(), 0);
+    let lengths: Vec<f64> = plan.entries.iter().map(|entry| entry.dt_s).collect();
+    assert_eq!(lengths, [0.0, 1.0, 0.0], "what may change anything leaves nothing known");
+}
+
+#[test]
 fn authors_write_estimates_into_cells_and_steps() {
     let cells = "# %% Cool [beamq] estimate=\"10 min\" pause=true\nx = '''\n# %% not a cell [beamq] estimate=9h\n'''\n\
                  # %% Measure [beamq] estimate=2h\n# %% [markdown]\n# text\n    # %% inside\n";

@@ -1,4 +1,4 @@
-//! How long a call takes, as a small expression over its parameters.
+//! How long a call takes, and what it leaves behind, as a small expression over its parameters.
 //!
 //! The language is total: every expression has an end, and whatever cannot be told (a parameter that was
 //! not given, a device whose state is not known, a division by zero) is *unknown*, which spreads until
@@ -111,7 +111,19 @@ impl Expression {
     ///
     /// The first thing that is wrong: its form, a name that is no parameter's, a type that does not fit.
     pub fn parse(text: &str, parameters: &Ordered<ParameterSpec>) -> Result<Self, Box<ExpressionError>> {
-        parse::parse(text, parameters).map(|root| Self { root })
+        parse::parse(text, parameters, parse::Meaning::Seconds).map(|root| Self { root })
+    }
+
+    /// Reads an expression for the value of a device.
+    ///
+    /// # Errors
+    ///
+    /// As [`Expression::parse`].
+    pub fn parse_value(
+        text: &str,
+        parameters: &Ordered<ParameterSpec>,
+    ) -> Result<Self, Box<ExpressionError>> {
+        parse::parse(text, parameters, parse::Meaning::Value).map(|root| Self { root })
     }
 
     /// The seconds that a call with these arguments takes, defaults included; `None` when that is not
@@ -122,9 +134,19 @@ impl Expression {
         arguments: &Map<String, Value>,
         state: &dyn Fn(&str) -> Option<Value>,
     ) -> Option<f64> {
+        // A formula that gives less than nothing says nothing.
+        self.number(arguments, state).filter(|seconds| *seconds >= 0.0)
+    }
+
+    /// The number that it gives for these arguments, defaults included; `None` when that is not known.
+    #[must_use]
+    pub fn number(
+        &self,
+        arguments: &Map<String, Value>,
+        state: &dyn Fn(&str) -> Option<Value>,
+    ) -> Option<f64> {
         match evaluate::evaluate(&self.root, arguments, state) {
-            // A formula that gives less than nothing says nothing.
-            evaluate::Known::Number(seconds) if seconds.is_finite() && seconds >= 0.0 => Some(seconds),
+            evaluate::Known::Number(number) if number.is_finite() => Some(number),
             _ => None,
         }
     }

@@ -65,7 +65,16 @@ fn in_seconds(text: &str) -> Option<String> {
     Some(format!("an estimate is in seconds, without a unit: {seconds}"))
 }
 
-pub(super) fn parse(text: &str, parameters: &Ordered<ParameterSpec>) -> Parsed<Term> {
+/// What the number of an expression is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// How long a call takes.
+    Seconds,
+    /// What a device shows.
+    Value,
+}
+
+pub(super) fn parse(text: &str, parameters: &Ordered<ParameterSpec>, meaning: Meaning) -> Parsed<Term> {
     if text.len() > LONGEST {
         let message = format!("the expression is longer than {LONGEST} bytes");
         return Err(ExpressionError::new(0..text.len(), message)
@@ -75,10 +84,21 @@ pub(super) fn parse(text: &str, parameters: &Ordered<ParameterSpec>) -> Parsed<T
     let whole = parser.choice()?;
     let (token, range) = parser.peek();
     if token != Token::End {
-        let help = in_seconds(text).unwrap_or_else(|| "is an operator missing?".to_owned());
+        let in_a_unit = text.split_once(' ').is_some_and(|(number, _)| number.parse::<f64>().is_ok());
+        let help = match meaning {
+            Meaning::Seconds => in_seconds(text),
+            Meaning::Value => {
+                in_a_unit.then(|| "write the number alone, in the unit of the device".to_owned())
+            }
+        };
+        let help = help.unwrap_or_else(|| "is an operator missing?".to_owned());
         return Err(ExpressionError::new(range, "the expression has ended before this").help(help));
     }
-    parser.want(&whole, Type::Number, "an estimate is a number of seconds")?;
+    let wanted = match meaning {
+        Meaning::Seconds => "an estimate is a number of seconds",
+        Meaning::Value => "what a device shows is a number",
+    };
+    parser.want(&whole, Type::Number, wanted)?;
     Ok(whole.term)
 }
 

@@ -18,13 +18,14 @@ use crate::catalogue::{
     yaml::{Node, NodeValue},
 };
 
-pub(in crate::catalogue) const COMMAND_KEYS: [&str; 13] = [
+pub(in crate::catalogue) const COMMAND_KEYS: [&str; 14] = [
     "summary",
     "description",
     "group",
     "parameters",
     "implementation",
     "estimate",
+    "effect",
     "simulate",
     "pausable",
     "devices",
@@ -42,6 +43,8 @@ const PYTHON_FUNCTIONS: [&str; 30] = [
 ];
 /// More parameters than this are no command but a program.
 const MOST_PARAMETERS: usize = 100;
+/// No command moves more devices than this.
+const MOST_EFFECTS: usize = 100;
 
 impl Reader {
     pub(super) fn read_command(
@@ -60,6 +63,8 @@ impl Reader {
         let unread = parameters.is_empty() && self.found.len() > errors;
         let estimate =
             section.get("estimate").filter(|_| !unread).and_then(|node| self.estimate(node, &parameters));
+        let effects =
+            section.get("effect").filter(|_| !unread).and_then(|node| self.effects(node, &parameters));
         // Both are looked at before one of them is missed, so that one round of corrections is enough.
         let summary = self.summary(&section, node);
         let implementation = self.implementation(&section, node);
@@ -70,6 +75,9 @@ impl Reader {
             group: own_group.clone(),
             implementation: implementation?,
             estimate: estimate.as_ref().map(|(text, _)| text.clone()),
+            effect: effects.as_ref().map(|effects| {
+                Ordered(effects.iter().map(|(name, text, _)| (name.clone(), text.clone())).collect())
+            }),
             simulate: section.get("simulate").and_then(|node| self.python_name(node, "simulate")),
             pausable: section.get("pausable").and_then(|node| self.boolean(node, "pausable")).unwrap_or(true),
             devices: section.get("devices").and_then(|node| self.lines(node, "devices")).unwrap_or_default(),
@@ -89,6 +97,8 @@ impl Reader {
             group: own_group.or_else(|| group.map(str::to_owned)),
             spec,
             estimate: estimate.map(|(_, expression)| expression),
+            effects: effects
+                .map(|effects| effects.into_iter().map(|(name, _, value)| (name, value)).collect()),
         })
     }
 
@@ -233,32 +243,69 @@ impl Reader {
     }
 
     fn estimate(&mut self, node: &Node, parameters: &Ordered<ParameterSpec>) -> Option<(String, Expression)> {
-        let text = match &node.value {
-            NodeValue::Integer(_) | NodeValue::Number(_) => {
-                self.check_number_trap(node)?;
-                values::shown(&node.to_json())
-            }
-            NodeValue::Text(text) => text.clone(),
-            _ => {
-                let message = format!(
-                    "`estimate` is a number of seconds or an expression, and this is {}",
-                    node.kind()
-                );
-                self.error(&node.at, "wrong_type", message)
-                    .help("for example `estimate: 30` or `estimate: \"wait ? 30 : 1\"`");
-                return None;
-            }
-        };
+        let help = "for example `estimate: 30` or `estimate: \"wait ? 30 : 1\"`";
+        let text = self.formula(node, "`estimate` is a number of seconds or an expression", help)?;
         match Expression::parse(&text, parameters) {
             Ok(expression) => Some((text, expression)),
             Err(error) => {
-                self.bad_estimate(node, &text, *error);
+                self.bad_formula(node, "bad_estimate", "the estimate", &text, *error);
                 None
             }
         }
     }
 
-    fn bad_estimate(&mut self, node: &Node, text: &str, error: ExpressionError) {
+    /// What a call leaves behind, by the names that estimates use: each with its text.
+    fn effects(
+        &mut self,
+        node: &Node,
+        parameters: &Ordered<ParameterSpec>,
+    ) -> Option<Vec<(String, String, Expression)>> {
+        let entries = self.entries(node, "effect", "`temperature: value`")?;
+        if entries.len() > MOST_EFFECTS {
+            let message = format!("{} effects; a command has at most {MOST_EFFECTS}", entries.len());
+            self.error(&node.at, "yaml_too_large", message);
+            return None;
+        }
+        let mut effects = Vec::with_capacity(entries.len());
+        for (name, key, node) in entries {
+            self.is_name(name, key, "value that estimates use");
+            let what = format!("what `{name}` shows after a call is a number or an expression");
+            let help = format!("for example `{name}: 0` or `{name}: value`");
+            let Some(text) = self.formula(node, &what, &help) else { continue };
+            match Expression::parse_value(&text, parameters) {
+                Ok(value) => effects.push((name.to_owned(), text, value)),
+                Err(error) => {
+                    self.bad_formula(node, "bad_effect", &format!("the effect on `{name}`"), &text, *error);
+                }
+            }
+        }
+        Some(effects)
+    }
+
+    /// The text of an expression, which may be a plain number.
+    fn formula(&mut self, node: &Node, what: &str, help: &str) -> Option<String> {
+        match &node.value {
+            NodeValue::Integer(_) | NodeValue::Number(_) => {
+                self.check_number_trap(node)?;
+                Some(values::shown(&node.to_json()))
+            }
+            NodeValue::Text(text) => Some(text.clone()),
+            _ => {
+                let message = format!("{what}, and this is {}", node.kind());
+                self.error(&node.at, "wrong_type", message).help(help);
+                None
+            }
+        }
+    }
+
+    fn bad_formula(
+        &mut self,
+        node: &Node,
+        code: &'static str,
+        what: &str,
+        text: &str,
+        error: ExpressionError,
+    ) {
         let written = self.written(node);
         // Inside a plain or simply quoted text the place is exact; in a folded one it is not.
         let inner = written.find(text).map(|offset| {
@@ -266,8 +313,7 @@ impl Reader {
             start..start + error.range.len().max(1)
         });
         let at = inner.unwrap_or_else(|| node.at.clone());
-        let found =
-            self.error(&at, "bad_estimate", format!("the estimate cannot be read: {}", error.message));
+        let found = self.error(&at, code, format!("{what} cannot be read: {}", error.message));
         for help in error.help {
             found.help(help);
         }

@@ -30,6 +30,7 @@ pub(super) struct ReadCommand {
     pub(super) group: Option<String>,
     pub(super) spec: CommandSpec,
     pub(super) estimate: Option<Expression>,
+    pub(super) effects: Option<Vec<(String, Expression)>>,
 }
 
 /// Reads a file. Its commands are of use only when nothing that was found is an error.

@@ -45,7 +45,7 @@ impl<'n> Section<'n> {
 }
 
 /// Words that other formats use for our keys.
-const OTHER_WORDS: [(&str, &str); 30] = [
+const OTHER_WORDS: [(&str, &str); 31] = [
     ("min", "minimum"),
     ("minvalue", "minimum"),
     ("lower", "minimum"),
@@ -72,6 +72,7 @@ const OTHER_WORDS: [(&str, &str); 30] = [
     ("call", "implementation"),
     ("duration", "estimate"),
     ("time", "estimate"),
+    ("effects", "effect"),
     ("title", "summary"),
     ("confirmation", "confirm"),
     ("version", "catalogue"),
