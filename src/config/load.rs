@@ -29,6 +29,17 @@ impl Config {
     ///
     /// When the file or a password file cannot be read, or says something that is not possible.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut config = Self::load_without_secrets(path)?;
+        config.read_passwords()?;
+        Ok(config)
+    }
+
+    /// Loads a file as [`Config::load`] does, and leaves the password files alone: for who may not read them.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or says something that is not possible.
+    pub fn load_without_secrets(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Read { path: path.to_owned(), source };
         let mut bytes = Vec::new();
         let file = File::open(path).map_err(unreadable)?;
@@ -42,7 +53,6 @@ impl Config {
         let mut config = Self::parse(&text, path)?;
         let absolute = std::path::absolute(path).map_err(unreadable)?;
         config.resolve_paths(absolute.parent().unwrap_or(Path::new("/")));
-        config.read_passwords()?;
         Ok(config)
     }
 
@@ -97,6 +107,12 @@ impl Config {
             memory: python.memory.0,
             niceness: u8::try_from(python.niceness.get()).unwrap_or(0),
         }
+    }
+
+    /// The modules whose import a dry run denies.
+    #[must_use]
+    pub fn hardware(&self) -> Vec<String> {
+        self.simulation.hardware.iter().map(ToString::to_string).collect()
     }
 
     /// The settings of the nicos engine, if there are any; their password was read with the file.

@@ -17,14 +17,16 @@ pub use sections::{
     AbortConfig, AccountConfig, ActivemqConfig, AfterEnd, AtShutdown, CatalogueConfig, CommandErrors,
     DryRunConfig, DryRunPolicy, EmbeddedConfig, EngineConfig, EngineKind, EstimatesConfig, HistoryConfig,
     HttpConfig, JobsConfig, LimitsConfig, LogConfig, LogFormat, LogLevel, NicosConfig, NicosRoles,
-    OutputConfig, PythonConfig, QueueConfig, SessionsConfig, ShutdownConfig, TransportsConfig,
+    OutputConfig, PythonConfig, QueueConfig, SessionsConfig, ShutdownConfig, SimulationConfig,
+    TransportsConfig,
 };
 pub use units::{
     DurationText, OptionalDuration, OptionalSize, SizeText, UnitError, format_duration, format_size,
     parse_duration, parse_size,
 };
 pub use values::{
-    AddressError, Bounded, BrokerUrl, HostPort, LoopbackAddress, NotAPlainName, PlainName, Switch,
+    AddressError, Bounded, BrokerUrl, HostPort, LoopbackAddress, ModuleName, NotAModuleName, NotAPlainName,
+    PlainName, Switch,
 };
 
 /// The configuration of a server. Every key is optional; unknown keys are refused; durations and sizes
@@ -48,6 +50,8 @@ pub struct Config {
     pub dry_run: DryRunConfig,
     /// How long jobs are expected to take.
     pub estimates: EstimatesConfig,
+    /// How scripts are run on virtual time.
+    pub simulation: SimulationConfig,
     /// How long each stage of an abort has.
     pub abort: AbortConfig,
     /// What a stopping server does.
@@ -82,6 +86,7 @@ impl Default for Config {
             jobs: JobsConfig::default(),
             dry_run: DryRunConfig::default(),
             estimates: EstimatesConfig::default(),
+            simulation: SimulationConfig::default(),
             abort: AbortConfig::default(),
             shutdown: ShutdownConfig::default(),
             transports: TransportsConfig::default(),

@@ -8,9 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     units::{DurationText, OptionalDuration, OptionalSize, SizeText},
-    values::{Bounded, BrokerUrl, HostPort, LoopbackAddress, PlainName, Switch},
+    values::{Bounded, BrokerUrl, HostPort, LoopbackAddress, ModuleName, PlainName, Switch},
 };
-use crate::security::{PasswordHash, Secret};
+use crate::{
+    dryrun::simulation::DEFAULT_HARDWARE,
+    security::{PasswordHash, Secret},
+};
 
 /// Where the commands of the instrument come from.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -258,6 +261,23 @@ pub struct EstimatesConfig {
 impl Default for EstimatesConfig {
     fn default() -> Self {
         Self { background: true }
+    }
+}
+
+/// How scripts are run on virtual time.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimulationConfig {
+    /// Python modules that reach the instrument by themselves: a dry run denies their import, with all that
+    /// is below them, and tells so. The list stands in place of the default. What carries out commands of
+    /// the catalogue is denied in any case. Default: `[epics, p4p, caproto, pvaccess, genie_python, tango,
+    /// PyTango, pyvisa, serial, usb, nidaqmx, labjack, pymodbus, paramiko]`.
+    pub hardware: Vec<ModuleName>,
+}
+
+impl Default for SimulationConfig {
+    fn default() -> Self {
+        Self { hardware: DEFAULT_HARDWARE.iter().map(|name| ModuleName::known_good(name)).collect() }
     }
 }
 

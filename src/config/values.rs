@@ -14,6 +14,8 @@ use serde::{
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
+use crate::catalogue::is_identifier;
+
 /// A whole number between two bounds, both allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
@@ -314,6 +316,40 @@ impl fmt::Display for PlainName {
     }
 }
 
+/// A Python module as `import` names it: `epics`, `lab.devices`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleName(String);
+
+/// Why a text names no module.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` does not name a Python module; write it as `import` does, for example `epics` or `lab.devices`"
+)]
+pub struct NotAModuleName(String);
+
+impl ModuleName {
+    pub(super) fn known_good(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
+impl FromStr for ModuleName {
+    type Err = NotAModuleName;
+
+    fn from_str(text: &str) -> Result<Self, NotAModuleName> {
+        if text.len() <= 200 && text.split('.').all(is_identifier) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(NotAModuleName(text.chars().take(64).collect()))
+    }
+}
+
+impl fmt::Display for ModuleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 macro_rules! as_text {
     ($($name:ident: $schema:tt;)*) => {$(
         impl Serialize for $name {
@@ -344,5 +380,6 @@ as_text! {
     LoopbackAddress: {"type": "string", "pattern": "^(127\\.[0-9.]+|\\[::1\\]|localhost):[0-9]+$"};
     BrokerUrl: {"type": "string", "pattern": "^stomp://(127\\.[0-9.]+|\\[::1\\]|localhost):[0-9]+$"};
     HostPort: {"type": "string", "pattern": "^[^\\s/]+:[0-9]+$"};
+    ModuleName: {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*$"};
     PlainName: {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"};
 }

@@ -103,6 +103,7 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     python_settings.path.extend_from_slice(commands.folders());
     let simulation = SimulationSettings {
         path: python_settings.path.clone(),
+        hardware: config.hardware(),
         ..SimulationSettings::new(config.engine.python.interpreter.clone(), data_dir.work().join("dry-run"))
     };
     let workshop =
