@@ -18,6 +18,9 @@ pub(super) struct ConfinedArgs {
     /// The most seconds
     #[arg(long)]
     seconds: u64,
+    /// Run only when nothing else on the machine wants to
+    #[arg(long)]
+    idle: bool,
     /// The interpreter and its arguments
     #[arg(last = true, required = true)]
     program: Vec<OsString>,
@@ -25,7 +28,7 @@ pub(super) struct ConfinedArgs {
 
 /// Becomes the interpreter; returns only when that fails.
 pub(super) fn run(args: ConfinedArgs) -> Result<(), Failure> {
-    let ConfinedArgs { scratch, memory, seconds, program } = args;
-    let error = become_confined(&Confined { scratch, memory, seconds, program });
+    let ConfinedArgs { scratch, memory, seconds, idle, program } = args;
+    let error = become_confined(&Confined { scratch, memory, seconds, idle, program });
     Err(Failure::new(Exit::Internal, format!("cannot become the interpreter: {error}")))
 }

@@ -18,6 +18,8 @@ fn the_demo_shows_the_experiment_and_leaves_nothing_behind() {
         "cells.py: paused at line",
         "blackbox.py: succeeded",
         "NameError",
+        "a dry run of it finds no mistake",
+        "the dry run of “",
         "queue held by beamq: job 3",
         "Summary",
     ] {

@@ -155,7 +155,8 @@ async fn r19_a_running_job_is_followed_on_its_plan_and_stands_still_in_a_pause()
         event["method"] == "event.progress"
             && params["progress"]["basis"] == "timeline"
             && params["progress"]["line"] == 2
-            && params.get("estimate").is_some()
+            // What comes of the simulation is not to come in the pause.
+            && params["estimate"]["source"] == "simulated"
     };
     let event = user.event("progress on the timeline", 0, follows).await;
     let percent = event["params"]["progress"]["percent"].as_f64().unwrap();

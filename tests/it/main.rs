@@ -31,6 +31,7 @@ mod dry_run;
 mod dry_run_policy;
 mod engine_python;
 mod forecast;
+mod forecast_background;
 mod harness;
 mod http;
 mod installed;

@@ -31,7 +31,7 @@ impl Gui {
     }
 
     /// A client with an account of its role.
-    async fn with_account(server: &Server, role: &str, level: u8) -> Self {
+    pub async fn with_account(server: &Server, role: &str, level: u8) -> Self {
         let mut gui = Self::stranger(server).await;
         let login = json!({"login": format!("{role}-1"), "passwd": format!("{role} secret"), "display": ""});
         assert_eq!(gui.does(json!(["authenticate", [login]])).await, json!({"user_level": level}));

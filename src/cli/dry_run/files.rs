@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     catalogue::{Catalogue, Diagnostic, folder::Shelf, render, shipped},
+    config::Config,
     dryrun::{
         SCRIPT_LIMIT,
         simulation::{InstrumentState, Simulated, SimulationSettings, SimulationWish, Simulator},
@@ -35,10 +36,13 @@ pub(super) struct FileArgs {
     /// Draw the timeline into this file
     #[arg(long, value_name = "OUT", requires = "files")]
     pub(super) svg: Option<PathBuf>,
-    /// The interpreter of the jobs
-    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
-    python: PathBuf,
-    /// The folder of the catalogue [default: `commands`, else the shipped one]
+    /// The configuration of a server: its interpreter, its catalogue and its list of hardware
+    #[arg(long, value_name = "FILE", requires = "files")]
+    config: Option<PathBuf>,
+    /// The interpreter of the jobs [default: that of the configuration, else python3]
+    #[arg(long, value_name = "PROGRAM")]
+    python: Option<PathBuf>,
+    /// The folder of the catalogue [default: that of the configuration, else `commands`, else the shipped one]
     #[arg(long, value_name = "DIR")]
     commands: Option<PathBuf>,
 }
@@ -65,15 +69,27 @@ pub(super) async fn run(args: &FileArgs, at: Option<&str>, terminal: &Terminal) 
         let folder = std::env::temp_dir();
         Failure::new(Exit::Internal, format!("cannot write to {}: {error}", folder.display()))
     })?;
-    let (catalogue, folder) = load(args.commands.as_deref(), &workshop)?;
-    let settings = SimulationSettings::new(&args.python, &workshop.folder);
+    let config = match &args.config {
+        Some(file) => Config::load_without_secrets(file)
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?,
+        None => Config::default(),
+    };
+    let (catalogue, folders) = load(args, &config, &workshop)?;
+    let python = &config.engine.python;
+    let settings = SimulationSettings {
+        path: python.path.clone(),
+        hardware: config.hardware(),
+        compile_ahead: false,
+        ..SimulationSettings::new(args.python.as_ref().unwrap_or(&python.interpreter), &workshop.folder)
+    };
     let simulator = Simulator::new(settings);
     let mut begins_at = at.and_then(|at| at.parse().ok()).unwrap_or_else(Timestamp::now);
     let mut start = InstrumentState::default();
     let mut all = Vec::new();
     for (path, source) in args.files.iter().zip(sources) {
         let name = path.display().to_string();
-        let mut wish = SimulationWish::new(source, file_name(path), Arc::clone(&catalogue), [folder.clone()]);
+        let mut wish =
+            SimulationWish::new(source, file_name(path), Arc::clone(&catalogue), Arc::clone(&folders));
         wish.start = start;
         wish.begins_at = Some(begins_at);
         let simulated = simulator.simulate(wish).await;
@@ -152,27 +168,35 @@ fn read(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// The commands and the folder of their simulations.
-fn load(given: Option<&Path>, workshop: &Workshop) -> Result<(Arc<Catalogue>, PathBuf), Failure> {
-    let beside = Path::new("commands");
-    let folder = match given {
+/// The commands and the folders of their simulations.
+fn load(
+    args: &FileArgs,
+    config: &Config,
+    workshop: &Workshop,
+) -> Result<(Arc<Catalogue>, Arc<[PathBuf]>), Failure> {
+    // A server looks beside its configuration, people look where they are.
+    let beside = args.config.as_deref().unwrap_or(Path::new("commands")).with_file_name("commands");
+    let folders = match &args.commands {
         Some(folder) if !folder.is_dir() => {
             return Err(Failure::new(Exit::Usage, format!("there is no folder {}", folder.display())));
         }
-        Some(folder) => std::path::absolute(folder)?,
-        None if beside.is_dir() => std::path::absolute(beside)?,
-        None => shipped::unpack(&workshop.folder)?,
+        Some(folder) => vec![std::path::absolute(folder)?],
+        None => match &config.catalogue.folders {
+            Some(folders) => folders.clone(),
+            None if beside.is_dir() => vec![std::path::absolute(&beside)?],
+            None => vec![shipped::unpack(&workshop.folder)?],
+        },
     };
-    let mut shelf = Shelf::new(vec![folder.clone()]);
+    let shown = folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(" ");
+    let mut shelf = Shelf::new(folders.clone());
     shelf.refresh();
     let (catalogue, found) = shelf.catalogue();
     if let Some(wrong) = found.iter().find(|one| one.is_error()) {
         let Diagnostic { message, .. } = wrong;
-        let failure =
-            Failure::new(Exit::Failed, format!("the catalogue in {} is wrong: {message}", folder.display()));
-        return Err(failure.hint(format!("beamq check {} shows all of it", folder.display())));
+        let failure = Failure::new(Exit::Failed, format!("the catalogue in {shown} is wrong: {message}"));
+        return Err(failure.hint(format!("beamq check {shown} shows all of it")));
     }
-    Ok((Arc::new(catalogue), folder))
+    Ok((Arc::new(catalogue), folders.into()))
 }
 
 /// A folder of this run's own, that goes away again.

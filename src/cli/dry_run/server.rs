@@ -17,7 +17,7 @@ use super::{
     timeline,
 };
 use crate::{
-    dryrun::simulation::{InstrumentState, Simulated},
+    dryrun::simulation::{InstrumentState, LookedAt, Simulated},
     protocol::view::{DryRunReport, Severity},
 };
 
@@ -37,7 +37,7 @@ pub(super) struct ServerArgs {
 pub(super) async fn run(args: &ServerArgs, at: Option<&str>, globals: &Globals) -> Result<(), Failure> {
     let session = globals.connect().await?;
     let outcome = match &args.job {
-        Some(id) => job(&session, id).await,
+        Some(id) => job(&session, id, at).await,
         None => queue(&session, args, at).await,
     };
     session.client.close().await;
@@ -66,7 +66,7 @@ struct JobForecast {
     expected_finish: Option<String>,
 }
 
-async fn job(session: &Session, id: &str) -> Result<(), Failure> {
+async fn job(session: &Session, id: &str, at: Option<&str>) -> Result<(), Failure> {
     let params: Map<String, Value> = Map::from_iter([("id".to_owned(), id.into())]);
     let answer: Value = session.call("dryrun.job", params).await?;
     let report: DryRunReport = serde_json::from_value(answer.clone())?;
@@ -74,7 +74,7 @@ async fn job(session: &Session, id: &str) -> Result<(), Failure> {
     if terminal.json {
         terminal.document(&answer)?;
     } else {
-        report_lines(id, report, terminal).iter().try_for_each(|line| terminal.line(line))?;
+        report_lines(id, report, at, terminal).iter().try_for_each(|line| terminal.line(line))?;
     }
     if ok { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
 }
@@ -96,7 +96,7 @@ async fn queue(session: &Session, args: &ServerArgs, at: Option<&str>) -> Result
     if good { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
 }
 
-fn report_lines(id: &str, report: DryRunReport, terminal: &Terminal) -> Vec<String> {
+fn report_lines(id: &str, report: DryRunReport, at: Option<&str>, terminal: &Terminal) -> Vec<String> {
     let findings: Vec<_> = report
         .findings
         .iter()
@@ -112,9 +112,15 @@ fn report_lines(id: &str, report: DryRunReport, terminal: &Terminal) -> Vec<Stri
             hint: finding.hint.clone(),
         })
         .collect();
-    let simulated =
-        Simulated { report, end: InstrumentState::default(), passages: Vec::new(), diagnostics: Vec::new() };
-    let rehearsed = Rehearsed { name: format!("job {id}"), begins_at: jiff::Timestamp::now(), simulated };
+    let simulated = Simulated {
+        report,
+        end: InstrumentState::default(),
+        passages: Vec::new(),
+        diagnostics: Vec::new(),
+        looked_at: LookedAt::UNKNOWN,
+    };
+    let begins_at = at.and_then(|at| at.parse().ok()).unwrap_or_else(jiff::Timestamp::now);
+    let rehearsed = Rehearsed { name: format!("job {id}"), begins_at, simulated };
     let mut lines = timeline::lines(&rehearsed, terminal);
     lines.extend(findings.iter().map(|finding| finding_line(finding, terminal)));
     lines

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    DurationSource, InstrumentState, Passage, Simulated,
+    DurationSource, InstrumentState, LookedAt, Passage, Simulated,
     message::{Call, End, MOST_FINDINGS, Remark, Told, Wait},
 };
 use crate::{
@@ -183,12 +183,14 @@ impl<'a> Account<'a> {
         }
         findings.sort_by_key(|(finding, _)| finding.line);
         let report = self.report(findings.iter().map(|(finding, _)| finding.clone()).collect());
+        let looked_at = self.end.as_ref().map(|end| LookedAt { job: end.used_job, date: end.used_date });
         let end = match self.end.and_then(|end| end.state) {
             Some(state) => InstrumentState(state),
             None => start,
         };
+        let looked_at = looked_at.unwrap_or(LookedAt::UNKNOWN);
         let diagnostics = findings.into_iter().map(|(_, diagnostic)| diagnostic).collect();
-        Simulated { report, end, passages: self.passages, diagnostics }
+        Simulated { report, end, passages: self.passages, diagnostics, looked_at }
     }
 
     fn of_told(&self, told: Told) -> (Finding, Diagnostic) {

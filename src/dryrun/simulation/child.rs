@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Budget, SimulationSettings, SimulationWish,
+    Priority, SimulationSettings, SimulationWish,
     account::Account,
     confinement, endings,
     interpreter::Interpreter,
@@ -29,6 +29,8 @@ use super::{
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How much later than its own watch the child is ended from outside.
 const GRACE: Duration = Duration::from_secs(4);
+/// A process that waited for a processor for so long has no chance beside what else is going on.
+const STARVED_AFTER: Duration = Duration::from_secs(1);
 /// So much of what it wrote last is kept.
 const LAST_WORDS: usize = 64 << 10;
 
@@ -41,47 +43,127 @@ pub(super) enum Ending {
     Refused(String),
     /// It did not end in time.
     TooSlow(String),
+    /// It had hardly begun, because other processes were always before it.
+    Starved,
     /// It ended without a word, or talked nonsense.
     Early { status: Option<ExitStatus>, last_words: String },
     /// It was not to be had.
     NotStarted(String),
 }
 
-/// Runs a wish in a child, and takes down what it says.
-pub(super) async fn run(
-    settings: &SimulationSettings,
-    interpreter: &Interpreter,
-    scratch: &Path,
-    catalogue_file: &Path,
-    wish: &SimulationWish,
-    account: &mut Account<'_>,
-) -> Ending {
-    let file = file_name(&wish.name);
-    let first = first_message(settings, scratch, catalogue_file, wish, &file);
-    let started = start(settings, interpreter, scratch, &wish.budget, wish);
-    let (mut child, control) = match started {
-        Ok(started) => started,
-        Err(error) => {
-            let program = interpreter.executable.display();
-            return Ending::NotStarted(format!("the interpreter {program} cannot be started: {error}"));
+/// Where and how a wish is run.
+#[derive(Debug)]
+pub(super) struct Room<'a> {
+    pub(super) settings: &'a SimulationSettings,
+    pub(super) interpreter: &'a Interpreter,
+    pub(super) scratch: &'a Path,
+    pub(super) priority: Priority,
+}
+
+impl Room<'_> {
+    /// Runs a wish in a child, and takes down what it says.
+    pub(super) async fn run(
+        &self,
+        catalogue_file: &Path,
+        wish: &SimulationWish,
+        account: &mut Account<'_>,
+    ) -> Ending {
+        let file = file_name(&wish.name);
+        let first = first_message(self.settings, self.scratch, catalogue_file, wish, &file);
+        let (mut child, control) = match self.start(wish) {
+            Ok(started) => started,
+            Err(error) => {
+                let program = self.interpreter.executable.display();
+                return Ending::NotStarted(format!("the interpreter {program} cannot be started: {error}"));
+            }
+        };
+        let words = child.stderr.take().map(|stderr| tokio::spawn(last_words(stderr)));
+        let mut talk = Conversation { control: BufReader::new(control), heard: 0, started: false };
+        let said = tokio::select! {
+            said = talk.hold(&first, wish, account) => said,
+            () = starved(child.id().filter(|_| self.priority == Priority::Idle)) => Said::NothingYet,
+        };
+        // Whatever it still does is of no interest.
+        let _gone = child.start_kill();
+        let status = child.wait().await.ok();
+        let last_words = match words {
+            Some(words) => words.await.unwrap_or_default(),
+            None => String::new(),
+        };
+        match said {
+            Said::Everything => Ending::Told,
+            Said::Refusal(reason) => Ending::Refused(reason),
+            Said::NotReadyInTime => {
+                let seconds = READY_WITHIN.as_secs();
+                Ending::NotStarted(format!("the interpreter was not ready within {seconds} s"))
+            }
+            Said::TooLittleInTime => Ending::TooSlow(last_words),
+            Said::NothingYet => Ending::Starved,
+            // A status of our own kill says nothing.
+            Said::NothingMore => Ending::Early { status, last_words },
         }
-    };
-    let words = child.stderr.take().map(|stderr| tokio::spawn(last_words(stderr)));
-    let mut talk = Conversation { control: BufReader::new(control), heard: 0, started: false };
-    let said = talk.hold(&first, wish, account).await;
-    // Whatever it still does is of no interest.
-    let _gone = child.start_kill();
-    let status = child.wait().await.ok();
-    let last_words = match words {
-        Some(words) => words.await.unwrap_or_default(),
-        None => String::new(),
-    };
-    match said {
-        Said::Everything => Ending::Told,
-        Said::Refusal(reason) => Ending::Refused(reason),
-        Said::TooLittleInTime => Ending::TooSlow(last_words),
-        // A status of our own kill says nothing.
-        Said::NothingMore => Ending::Early { status, last_words },
+    }
+
+    fn start(&self, wish: &SimulationWish) -> io::Result<(Child, UnixStream)> {
+        let (control, theirs) = StdUnixStream::pair()?;
+        control.set_nonblocking(true)?;
+        let control = UnixStream::from_std(control)?;
+        let Self { settings, interpreter, scratch, priority } = *self;
+        let library = settings.work_dir.join("lib");
+        let mut command = match &settings.launcher {
+            Some(launcher) => {
+                let mut command = std::process::Command::new(launcher);
+                let program = &interpreter.executable;
+                command.args(confinement::arguments(scratch, &wish.budget, priority, program));
+                command
+            }
+            None => std::process::Command::new(&interpreter.executable),
+        };
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command
+            .arg("-u")
+            .arg(library.join("dryrun.py"))
+            .env_clear()
+            .envs(&interpreter.environment)
+            .env("PYTHONUTF8", "1")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("MPLBACKEND", "Agg")
+            // Scripts of an instrument that write somewhere else by these write to scratch as well.
+            .env("TMPDIR", scratch.join("tmp"))
+            .env("HOME", scratch.join("work"))
+            // A library that prepares a thread for every processor would need the memory for it.
+            .env("OPENBLAS_NUM_THREADS", "1")
+            .env("OMP_NUM_THREADS", "1")
+            .env_remove("PYTHONIOENCODING")
+            .env_remove("PYTHONSAFEPATH")
+            .env_remove("PYTHONINSPECT")
+            .env_remove("PYTHONSTARTUP")
+            .env_remove("BEAMQ_CATALOGUE")
+            .current_dir(scratch)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        tracing::debug!(job = wish.name, "a simulation begins");
+        let child = Command::from(command).kill_on_drop(true).spawn()?;
+        Ok((child, control))
+    }
+}
+
+/// Comes back when a process has hardly run, although it wanted to all the time. Never without a process,
+/// or where the system does not say.
+async fn starved(pid: Option<u32>) {
+    let stat = pid.map(|pid| format!("/proc/{pid}/schedstat"));
+    loop {
+        tokio::time::sleep(STARVED_AFTER / 4).await;
+        let told = stat.as_ref().and_then(|stat| std::fs::read_to_string(stat).ok());
+        let told = told.as_deref().map(|told| told.split_ascii_whitespace().map(str::parse::<u64>));
+        // Nanoseconds in which it ran, and in which it waited for a processor.
+        let Some((Some(Ok(ran)), Some(Ok(waited)))) = told.map(|mut told| (told.next(), told.next())) else {
+            return std::future::pending().await;
+        };
+        if u128::from(waited) > STARVED_AFTER.as_nanos() && ran < waited / 4 {
+            return;
+        }
     }
 }
 
@@ -124,54 +206,6 @@ fn first_message(
     format!("{message}\n")
 }
 
-fn start(
-    settings: &SimulationSettings,
-    interpreter: &Interpreter,
-    scratch: &Path,
-    budget: &Budget,
-    wish: &SimulationWish,
-) -> io::Result<(Child, UnixStream)> {
-    let (control, theirs) = StdUnixStream::pair()?;
-    control.set_nonblocking(true)?;
-    let control = UnixStream::from_std(control)?;
-    let library = settings.work_dir.join("lib");
-    let mut command = match &settings.launcher {
-        Some(launcher) => {
-            let mut command = std::process::Command::new(launcher);
-            command.args(confinement::arguments(scratch, budget, &interpreter.executable));
-            command
-        }
-        None => std::process::Command::new(&interpreter.executable),
-    };
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    command
-        .arg("-u")
-        .arg(library.join("dryrun.py"))
-        .env_clear()
-        .envs(&interpreter.environment)
-        .env("PYTHONUTF8", "1")
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("MPLBACKEND", "Agg")
-        // Scripts of an instrument that write somewhere else by these write to scratch as well.
-        .env("TMPDIR", scratch.join("tmp"))
-        .env("HOME", scratch.join("work"))
-        // A library that prepares a thread for every processor would need the memory for it.
-        .env("OPENBLAS_NUM_THREADS", "1")
-        .env("OMP_NUM_THREADS", "1")
-        .env_remove("PYTHONIOENCODING")
-        .env_remove("PYTHONSAFEPATH")
-        .env_remove("PYTHONINSPECT")
-        .env_remove("PYTHONSTARTUP")
-        .env_remove("BEAMQ_CATALOGUE")
-        .current_dir(scratch)
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    tracing::debug!(job = wish.name, "a simulation begins");
-    let child = Command::from(command).kill_on_drop(true).spawn()?;
-    Ok((child, control))
-}
-
 /// The end of what a process writes.
 async fn last_words(mut stderr: ChildStderr) -> String {
     let mut kept: VecDeque<u8> = VecDeque::with_capacity(4096);
@@ -188,7 +222,9 @@ async fn last_words(mut stderr: ChildStderr) -> String {
 enum Said {
     Everything,
     Refusal(String),
+    NotReadyInTime,
     TooLittleInTime,
+    NothingYet,
     NothingMore,
 }
 
@@ -216,7 +252,7 @@ impl Conversation {
             }
             Ok(Some(FromChild::Refused { reason })) => return Said::Refusal(reason),
             Ok(_) => return Said::NothingMore,
-            Err(_) => return Said::TooLittleInTime,
+            Err(_) => return Said::NotReadyInTime,
         }
         let mut deadline = Instant::now() + READY_WITHIN;
         if self.control.get_mut().write_all(first.as_bytes()).await.is_err() {
@@ -227,7 +263,8 @@ impl Conversation {
                 Ok(Heard::More) => {}
                 Ok(Heard::Started) => deadline = Instant::now() + wish.budget.real + GRACE,
                 Ok(Heard::Last(said)) => return said,
-                Err(_) => return Said::TooLittleInTime,
+                Err(_) if self.started => return Said::TooLittleInTime,
+                Err(_) => return Said::NotReadyInTime,
             }
         }
     }
@@ -277,7 +314,7 @@ impl Conversation {
     }
 }
 
-/// How long a call without a hook takes.
+/// How long a call without a hook takes, and what it leaves behind.
 fn estimate(
     wish: &SimulationWish,
     command: &str,
@@ -286,11 +323,15 @@ fn estimate(
 ) -> Value {
     let known = wish.catalogue.command(command);
     let formula = known.and_then(|known| known.estimate(arguments, &|name| state.get(name).cloned()));
+    let effects = known.and_then(|known| known.effects(arguments, &|name| state.get(name).cloned()));
+    let effects: Option<Map<_, _>> = effects
+        .map(|effects| effects.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect());
     match (wish.history.duration(command, arguments, formula), formula) {
         (Some(better), _) => json!({
             "seconds": better.expected_s, "low_s": better.low_s, "high_s": better.high_s, "source": better.source,
+            "effects": effects,
         }),
-        (None, Some(seconds)) => json!({"seconds": seconds, "source": "formula"}),
-        (None, None) => json!({"source": "unknown"}),
+        (None, Some(seconds)) => json!({"seconds": seconds, "source": "formula", "effects": effects}),
+        (None, None) => json!({"source": "unknown", "effects": effects}),
     }
 }

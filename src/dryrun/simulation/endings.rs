@@ -15,7 +15,8 @@ use crate::protocol::view::Severity;
 /// Makes a finding of an ending that is not good.
 pub(super) fn explain(ending: Ending, wish: &SimulationWish, account: &mut Account<'_>) {
     let told = match ending {
-        Ending::Told => return,
+        // One that got nowhere was begun again.
+        Ending::Told | Ending::Starved => return,
         Ending::Refused(reason) | Ending::NotStarted(reason) => {
             finding(Severity::Warning, "not_simulated", format!("the script was not run: {reason}"))
         }

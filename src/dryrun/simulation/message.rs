@@ -94,6 +94,8 @@ pub(super) struct End {
     pub(super) devices: Vec<Device>,
     pub(super) amounts: std::collections::BTreeMap<String, Amount>,
     pub(super) state: Option<Value>,
+    pub(super) used_job: bool,
+    pub(super) used_date: bool,
 }
 
 /// Where a device was.

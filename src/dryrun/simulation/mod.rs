@@ -18,11 +18,19 @@ mod scratch;
 mod settings;
 mod wish;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use tokio::{sync::Semaphore, task};
 
-use self::{account::Account, interpreter::Known, scratch::Scratch};
+use self::{
+    account::Account,
+    interpreter::{FilesOfCatalogue, Known},
+    scratch::Scratch,
+};
 use crate::{
     catalogue::{Diagnostic, Source, python},
     dryrun::{SCRIPT_LIMIT, diagnose_script},
@@ -30,8 +38,11 @@ use crate::{
 };
 pub use account::CODES;
 pub use confinement::{Confined, become_confined};
-pub use settings::{Budget, DEFAULT_HARDWARE, SimulationSettings};
+pub use settings::{Budget, DEFAULT_HARDWARE, Priority, SimulationSettings};
 pub use wish::{DurationSource, ExpectedDuration, InstrumentState, JobFacts, NoHistory, SimulationWish};
+
+/// For so long a machine counts as busy on which a simulation got nowhere.
+const BUSY_FOR: Duration = Duration::from_secs(20);
 
 /// Runs scripts on virtual time. The number of simulations at a time is bounded inside.
 #[derive(Debug)]
@@ -39,6 +50,8 @@ pub struct Simulator {
     settings: SimulationSettings,
     known: Known,
     places: Semaphore,
+    /// Since when the machine is known to have no time to spare.
+    never_rests: Mutex<Option<Instant>>,
 }
 
 /// What a simulation showed.
@@ -52,6 +65,22 @@ pub struct Simulated {
     pub passages: Vec<Passage>,
     /// The findings of the report in the same order, with their places in the script.
     pub diagnostics: Vec<Diagnostic>,
+    /// What the script has looked at, so that another run could go another way.
+    pub looked_at: LookedAt,
+}
+
+/// What a script looks at that is not in its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookedAt {
+    /// What job it is: its name, its tags.
+    pub job: bool,
+    /// The date, or the time of day.
+    pub date: bool,
+}
+
+impl LookedAt {
+    /// Of what never told its end nobody knows: it may have looked at everything.
+    pub const UNKNOWN: Self = Self { job: true, date: true };
 }
 
 /// A stretch of virtual time that a script spends at a line. Stretches of no length are left out, so lines
@@ -76,7 +105,22 @@ impl Simulator {
     pub fn new(settings: SimulationSettings) -> Self {
         let work_dir = std::path::absolute(&settings.work_dir).unwrap_or_else(|_| settings.work_dir.clone());
         let places = Semaphore::new(settings.at_once.max(1));
-        Self { settings: SimulationSettings { work_dir, ..settings }, known: Known::default(), places }
+        Self {
+            settings: SimulationSettings { work_dir, ..settings },
+            known: Known::default(),
+            places,
+            never_rests: Mutex::default(),
+        }
+    }
+
+    /// What a simulation gives way to. On a machine that had no time to spare a moment ago, to wait for it
+    /// again would only lose more of it.
+    fn priority(&self, wanted: Priority) -> Priority {
+        let since = *self.never_rests.lock().unwrap_or_else(PoisonError::into_inner);
+        match wanted {
+            Priority::Idle if since.is_some_and(|since| since.elapsed() < BUSY_FOR) => Priority::Low,
+            Priority::Idle | Priority::Low => wanted,
+        }
     }
 
     /// Runs a script on virtual time. It takes at most the real time of the wish's budget, and a little
@@ -89,22 +133,35 @@ impl Simulator {
         let name = file.clone();
         let reading = task::spawn_blocking(move || diagnose_script(&name, &text, &catalogue));
         let source = Arc::new(Source::new(file, wish.source.trim_start_matches('\u{feff}')));
-        let mut account = Account::new(source, &*wish.history);
         let running = async {
+            let mut account = Account::new(Arc::clone(&source), &*wish.history);
             if wish.source.len() > SCRIPT_LIMIT {
-                return;
+                return account;
             }
-            let ending = self.run(&wish, &mut account).await;
+            let mut ending = self.run(&wish, self.priority(wish.priority), &mut account).await;
+            if matches!(ending, child::Ending::Starved) {
+                tracing::debug!(job = wish.name, "a simulation got nowhere beside others and begins again");
+                *self.never_rests.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                account = Account::new(Arc::clone(&source), &*wish.history);
+                ending = self.run(&wish, Priority::Low, &mut account).await;
+            }
             endings::explain(ending, &wish, &mut account);
+            account
         };
-        let (found, ()) = tokio::join!(reading, running);
-        account.close(found.unwrap_or_default(), wish.start)
+        let (found, account) = tokio::join!(reading, running);
+        account.close(found.unwrap_or_default(), wish.start.clone())
     }
 
-    async fn run(&self, wish: &SimulationWish, account: &mut Account<'_>) -> child::Ending {
+    async fn run(
+        &self,
+        wish: &SimulationWish,
+        priority: Priority,
+        account: &mut Account<'_>,
+    ) -> child::Ending {
+        wish.history.begins();
         let settings = &self.settings;
         let prepared = self.prepare(wish).await;
-        let (scratch, catalogue_file) = match prepared {
+        let (scratch, catalogue_file, files) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 let folder = settings.work_dir.display();
@@ -112,19 +169,22 @@ impl Simulator {
             }
         };
         let library = settings.work_dir.join("lib");
-        let interpreter = match self.known.interpreter(&settings.interpreter, &library).await {
+        let interpreter = match self.known.interpreter(&settings.interpreter, &library, files).await {
             Ok(interpreter) => interpreter,
             Err(reason) => return child::Ending::NotStarted(reason),
         };
-        let ending = child::run(settings, &interpreter, scratch.path(), &catalogue_file, wish, account).await;
+        let ending = child::Room { settings, interpreter: &interpreter, scratch: scratch.path(), priority }
+            .run(&catalogue_file, wish, account)
+            .await;
         // Removing what a script has left can take a while, and nobody waits for it.
         task::spawn_blocking(move || drop(scratch));
         ending
     }
 
-    /// Writes what the child needs. Returns its scratch folder and the catalogue for Python.
-    async fn prepare(&self, wish: &SimulationWish) -> std::io::Result<(Scratch, PathBuf)> {
-        let work_dir = self.settings.work_dir.clone();
+    /// Writes what the child needs. Returns its scratch folder, the catalogue for Python, and what Python
+    /// files the catalogue has.
+    async fn prepare(&self, wish: &SimulationWish) -> std::io::Result<(Scratch, PathBuf, FilesOfCatalogue)> {
+        let (work_dir, ahead) = (self.settings.work_dir.clone(), self.settings.compile_ahead);
         let (catalogue, folders) = (Arc::clone(&wish.catalogue), Arc::clone(&wish.folders));
         let preparing = task::spawn_blocking(move || {
             std::fs::create_dir_all(&work_dir)?;
@@ -132,7 +192,11 @@ impl Simulator {
             let scratch = Scratch::new(&work_dir)?;
             let file = scratch.path().join("catalogue.json");
             std::fs::write(&file, python::worker_file(&catalogue, &folders))?;
-            Ok((scratch, file))
+            let files = match work_dir.parent() {
+                Some(own) if ahead => FilesOfCatalogue::look(&folders, own),
+                _ => FilesOfCatalogue::default(),
+            };
+            Ok((scratch, file, files))
         });
         preparing.await.map_err(std::io::Error::other)?
     }

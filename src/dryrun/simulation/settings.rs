@@ -37,6 +37,9 @@ pub struct SimulationSettings {
     pub launcher: Option<PathBuf>,
     /// How many simulations run at a time; the others wait.
     pub at_once: usize,
+    /// Whether the Python files of the catalogue are compiled before the first simulation: worth it for who
+    /// simulates often.
+    pub compile_ahead: bool,
 }
 
 impl SimulationSettings {
@@ -50,8 +53,20 @@ impl SimulationSettings {
             hardware: DEFAULT_HARDWARE.iter().map(|name| (*name).to_owned()).collect(),
             launcher: this_program(),
             at_once: 2,
+            compile_ahead: true,
         }
     }
+}
+
+/// What a simulation gives way to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Priority {
+    /// Somebody waits for it: it is nicer than other processes.
+    #[default]
+    Low,
+    /// It runs only when nothing else on the machine wants to. One that gets nowhere, because the machine
+    /// never rests, is begun again with [`Priority::Low`].
+    Idle,
 }
 
 /// How far a simulation may go. What goes beyond is cut short, with a finding that names the line.

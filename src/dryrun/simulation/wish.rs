@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Budget;
+use super::{Budget, Priority};
 use crate::{catalogue::Catalogue, protocol::view::EstimateSource};
 
 /// One script to be run on virtual time.
@@ -30,6 +30,8 @@ pub struct SimulationWish {
     pub budget: Budget,
     /// What `beamq.job` shows.
     pub job: JobFacts,
+    /// What it gives way to.
+    pub priority: Priority,
 }
 
 impl SimulationWish {
@@ -51,6 +53,7 @@ impl SimulationWish {
             history: Arc::new(NoHistory),
             budget: Budget::default(),
             job: JobFacts::default(),
+            priority: Priority::default(),
         }
     }
 }
@@ -76,6 +79,9 @@ pub struct InstrumentState(pub Value);
 
 /// What earlier runs say about the duration of a call.
 pub trait DurationSource: Send + Sync {
+    /// The script begins: what was asked before belongs to a run that came to nothing.
+    fn begins(&self) {}
+
     /// How long this call is expected to take. `predicted_s` is what the formula or the simulation says,
     /// if they say anything. `None`: nothing better is known than that.
     fn duration(

@@ -29,6 +29,7 @@ mod worker;
 
 use tokio::sync::mpsc;
 
+pub(crate) use self::process::give_way_to_all;
 use self::{interpreter::Interpreter, process::Spawner, supervisor::Supervisor, worker::Launcher};
 use super::{EngineEvent, EngineLink, EngineState, PythonSettings};
 

@@ -37,6 +37,21 @@ use super::{
     registry::{Registration, Registry, group_is_alive},
 };
 
+/// Makes this process one that runs only when no other wants to, and whatever program it becomes: for work
+/// that nobody waits for. A system that refuses part of it is no reason to leave the work undone.
+pub(crate) fn give_way_to_all() {
+    // SAFETY: the calls take numbers, and a structure of plain numbers that outlives them; they change
+    // nothing but how this process is scheduled.
+    unsafe {
+        libc::nice(19);
+        #[cfg(target_os = "linux")]
+        {
+            let parameters: libc::sched_param = std::mem::zeroed();
+            libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters);
+        }
+    }
+}
+
 /// How long what was killed may take to disappear.
 const GONE_WITHIN: Duration = Duration::from_millis(500);
 

@@ -9,11 +9,11 @@ use super::{
     Snapshot,
     desk::JobPlan,
     outlook::{Outlook, Turn, outlook},
-    workshop::{Workshop, quick_plan},
+    workshop::{Setting, Workshop, quick_plan},
 };
 use crate::{
     catalogue::Catalogue,
-    dryrun::simulation::{InstrumentState, JobFacts},
+    dryrun::simulation::{InstrumentState, JobFacts, Priority},
     estimate::{Interval, Memory},
     protocol::{
         Rfc3339, RpcError,
@@ -35,6 +35,7 @@ pub(in crate::server) struct Bench {
     memory: Arc<Memory>,
     catalogue: Arc<Catalogue>,
     start: InstrumentState,
+    begins_at: Option<Timestamp>,
     now: Timestamp,
 }
 
@@ -42,10 +43,16 @@ impl Bench {
     /// Runs a job on virtual time and adds what reading it has found.
     pub(in crate::server) async fn report(&self, spec: &JobSpec, read: Vec<Finding>) -> DryRunReport {
         let facts = JobFacts { tags: spec.tags.clone(), group: spec.group.clone(), ..JobFacts::default() };
-        let run = self
-            .workshop
-            .run(spec, facts, self.start.clone(), &self.catalogue, &self.memory, self.now.0)
-            .await;
+        let setting = Setting {
+            job: facts,
+            start: self.start.clone(),
+            begins_at: self.begins_at,
+            catalogue: Arc::clone(&self.catalogue),
+            memory: Arc::clone(&self.memory),
+            now: self.now,
+            priority: Priority::Low,
+        };
+        let run = self.workshop.run(spec, setting).await;
         let mut report = with_read(run.simulated.report, read);
         if report.totals.seconds.expected.is_none() {
             // What is known without a run stands.
@@ -100,6 +107,7 @@ impl Dispatcher {
             memory,
             catalogue: Arc::clone(&self.in_force.catalogue),
             start: self.state_before(before),
+            begins_at: before.and_then(|id| self.expected(id, Self::now()).start),
             now: Self::now(),
         })
     }

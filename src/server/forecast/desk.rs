@@ -12,7 +12,7 @@ use super::{
     outlook::{Outlook, Times, Turn, outlook},
 };
 use crate::{
-    dryrun::simulation::InstrumentState,
+    dryrun::simulation::{InstrumentState, LookedAt},
     engine::CallRecord,
     estimate::Plan,
     protocol::{
@@ -44,6 +44,8 @@ pub(in crate::server) struct JobPlan {
     pub(super) end: Option<InstrumentState>,
     /// What the simulation found.
     pub(super) findings: Vec<Finding>,
+    /// What the script has looked at besides the instrument.
+    pub(super) looked_at: LookedAt,
 }
 
 impl JobPlan {
@@ -57,6 +59,11 @@ impl JobPlan {
         let guess = self.plan.guess.filter(|_| !self.plan.at_least)?;
         let limit = self.spec.timeout_ms.map_or(f64::INFINITY, |ms| ms as f64 / 1000.0);
         Some(guess.interval.expected.min(limit))
+    }
+
+    /// Whether the simulation never came to the end of the script.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.findings.iter().any(|finding| matches!(finding.code.as_str(), "endless" | "too_long"))
     }
 
     /// The plan without its stretches.
@@ -87,6 +94,9 @@ pub(in crate::server) struct ForecastDesk {
     /// of date.
     ahead: Outlook,
     looked_at: Option<Instant>,
+    /// The active job as the queue was announced last, and since when it is that one.
+    active: Option<JobId>,
+    stirred: Option<Instant>,
 }
 
 impl ForecastDesk {
@@ -125,6 +135,11 @@ impl Dispatcher {
         if !self.queue_goes_on() {
             self.forecast.ahead = Outlook::default();
         }
+        let active = self.core.queue().active;
+        if self.forecast.active != active {
+            self.forecast.active = active;
+            self.forecast.stirred = Some(Instant::now());
+        }
         let Some(link) = &self.forecast.link else { return };
         if link.background {
             let snapshot = self.forecast_snapshot(Self::now());
@@ -146,12 +161,14 @@ impl Dispatcher {
         Snapshot {
             catalogue: Arc::clone(&self.in_force.catalogue),
             now,
+            stirred: self.forecast.stirred,
             not_before: None,
             start: self.forecast.instrument.clone(),
             active: queue.active.and_then(|id| self.core.job(id)).map(|machine| ActiveJob {
                 id: machine.id,
                 spec: Arc::clone(&machine.spec),
                 owner: machine.owner.clone(),
+                started_at: machine.started_at,
                 left_s: self.left_of_active(now),
             }),
             waiting: waiting.collect(),

@@ -7,21 +7,25 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use beamq_machines::{JobId, JobSpec, Timestamp};
 use sha2::{Digest, Sha256};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
 
 use super::{
     News, Snapshot,
     desk::JobPlan,
     durations::Lesson,
     outlook::{Course, Turn},
-    workshop::{Run, Workshop, body_of, quick_plan},
+    workshop::{Run, Setting, Workshop, body_of, quick_plan},
 };
 use crate::{
-    dryrun::simulation::{InstrumentState, JobFacts},
+    dryrun::simulation::{InstrumentState, JobFacts, LookedAt, Priority},
     estimate::Memory,
     journal::Journal,
     server::{dispatcher::Dispatcher, inside::Inside},
@@ -33,6 +37,14 @@ const KEPT: usize = 2_000;
 const TOLD_WHOLE: usize = 20;
 /// So many jobs are estimated in one go.
 const AT_ONCE: usize = 200;
+/// Behind the begin or the end of a job nothing is simulated for so long: the job has the machine.
+const SETTLES: Duration = Duration::from_millis(100);
+/// Where jobs follow each other without a break, the next simulation waits no longer than this.
+const AT_MOST: Duration = Duration::from_secs(1);
+/// A script that looks at the clock is simulated again when it will begin so much earlier or later.
+const SAME_TIME: Duration = Duration::from_secs(60);
+/// So many endless texts are remembered.
+const ENDLESS_KEPT: usize = 500;
 
 /// The forecaster, as the loop holds it.
 #[derive(Debug)]
@@ -79,6 +91,7 @@ pub(in crate::server) fn start(
         forecasts: Vec::new(),
         known: HashMap::new(),
         kept: HashMap::new(),
+        endless: HashMap::new(),
         clock: 0,
         to_loop,
     };
@@ -97,6 +110,9 @@ struct Forecaster {
     /// What was told of the jobs of the newest queue.
     known: HashMap<JobId, Arc<JobPlan>>,
     kept: HashMap<Key, Kept>,
+    /// What was found of texts that never come to an end, wherever the instrument was: to find that out
+    /// again takes as long as a simulation may take.
+    endless: HashMap<Key, Arc<JobPlan>>,
     /// Counts the uses of what is kept.
     clock: u64,
     to_loop: mpsc::UnboundedSender<Inside>,
@@ -107,6 +123,8 @@ type Key = [u8; 32];
 
 struct Kept {
     plan: Arc<JobPlan>,
+    /// When the job began in the simulation, if that was decided.
+    begins_at: Option<Timestamp>,
     /// What was known of its commands then.
     editions: Vec<(String, u64)>,
     used: u64,
@@ -117,6 +135,7 @@ struct Task<'a> {
     id: JobId,
     spec: &'a Arc<JobSpec>,
     owner: &'a str,
+    begins_at: Option<Timestamp>,
 }
 
 impl Forecaster {
@@ -176,6 +195,11 @@ impl Forecaster {
                 answer.send(forecast.unwrap_or_default()).ok();
                 self.listen();
             }
+            self.let_jobs_begin().await;
+            self.listen();
+            if !self.forecasts.is_empty() {
+                continue;
+            }
             let newest = Arc::clone(&self.newest.borrow());
             let whole = self.chain(&newest, None).await.is_some();
             self.listen();
@@ -184,6 +208,31 @@ impl Forecaster {
             }
             if self.to_loop.is_closed() {
                 return;
+            }
+        }
+    }
+
+    /// Waits until no job has just been begun. What clients ask for meanwhile goes first.
+    async fn let_jobs_begin(&mut self) {
+        let at_most = Instant::now() + AT_MOST;
+        while self.forecasts.is_empty() {
+            let Some(stirred) = self.newest.borrow().stirred else { return };
+            let due = at_most.min(stirred + SETTLES);
+            if due <= Instant::now() {
+                return;
+            }
+            tokio::select! {
+                () = sleep_until(due) => {}
+                changed = self.newest.changed() => {
+                    self.estimate_newest();
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                order = self.orders.recv() => match order {
+                    Some(order) => self.take(order),
+                    None => return,
+                },
             }
         }
     }
@@ -209,6 +258,7 @@ impl Forecaster {
                         simulated: false,
                         end: None,
                         findings: Vec::new(),
+                        looked_at: LookedAt { job: false, date: false },
                     })
                 };
                 // A job that is repeated a thousand times is estimated once.
@@ -237,7 +287,8 @@ impl Forecaster {
         let mut found = Vec::new();
         let mut busy_s = None;
         if let Some(active) = &snapshot.active {
-            let task = Task { id: active.id, spec: &active.spec, owner: &active.owner };
+            let begins_at = active.started_at;
+            let task = Task { id: active.id, spec: &active.spec, owner: &active.owner, begins_at };
             let plan = self.simulated(snapshot, &task, &state, true, answer).await?;
             busy_s = Some(active.left_s.or_else(|| plan.seconds()));
             state = plan.end.clone().unwrap_or(state);
@@ -249,9 +300,9 @@ impl Forecaster {
             deadline: job.spec.deadline,
         });
         let mut course = Course::new(snapshot.now, busy_s, turns).not_before(snapshot.not_before);
-        while let Some((id, _)) = course.next() {
+        while let Some((id, begins_at)) = course.next() {
             let Some(job) = jobs.get(&id) else { continue };
-            let task = Task { id, spec: &job.spec, owner: &job.owner };
+            let task = Task { id, spec: &job.spec, owner: &job.owner, begins_at };
             let plan = self.simulated(snapshot, &task, &state, found.len() < TOLD_WHOLE, answer).await?;
             course.took(id, plan.seconds());
             state = plan.end.clone().unwrap_or(state);
@@ -261,7 +312,7 @@ impl Forecaster {
         }
         // A held job would start from wherever the queue is when it is released: its own length is told.
         for job in snapshot.waiting.iter().filter(|job| job.held) {
-            let task = Task { id: job.id, spec: &job.spec, owner: &job.owner };
+            let task = Task { id: job.id, spec: &job.spec, owner: &job.owner, begins_at: None };
             found.push((job.id, self.simulated(snapshot, &task, &state, false, answer).await?));
         }
         Some(found)
@@ -276,35 +327,58 @@ impl Forecaster {
         whole: bool,
         answer: Option<&Answer>,
     ) -> Option<Arc<JobPlan>> {
-        let key = key(task.spec, state, snapshot.catalogue.version());
-        self.clock += 1;
-        let memory = &self.memory;
-        let still_good =
-            |kept: &Kept| kept.editions.iter().all(|(command, edition)| memory.edition(command) == *edition);
-        let plan = match self.kept.get_mut(&key).filter(|kept| still_good(kept)) {
-            Some(kept) => {
-                kept.used = self.clock;
-                // The same text in another job: the plan is the same, but it is that job's.
-                if Arc::ptr_eq(&kept.plan.spec, task.spec) {
-                    Arc::clone(&kept.plan)
-                } else {
-                    Arc::new(JobPlan { spec: Arc::clone(task.spec), ..JobPlan::clone(&kept.plan) })
-                }
-            }
+        let keys = Keys::of(task, state, snapshot.catalogue.version());
+        let plan = match self.known_plan(&keys, task, state, answer.is_some()) {
+            // The same text in another job: the plan is the same, but it is that job's.
+            Some(plan) if Arc::ptr_eq(&plan.spec, task.spec) => plan,
+            Some(plan) => Arc::new(JobPlan { spec: Arc::clone(task.spec), ..JobPlan::clone(&plan) }),
             None => {
-                if answer.is_none() && self.is_wanted_elsewhere(snapshot) {
-                    return None;
+                if answer.is_none() {
+                    self.let_jobs_begin().await;
+                    if self.is_wanted_elsewhere(snapshot) {
+                        return None;
+                    }
                 }
                 let run = self.simulate(snapshot, task, state, answer).await?;
                 let now_ms = snapshot.now.0;
                 let quick = quick_plan(task.spec, &snapshot.catalogue, &self.memory, now_ms);
                 let plan = Arc::new(run.plan(task.spec, quick, &self.memory, now_ms));
-                self.keep(key, &plan);
+                self.keep(&keys, task, &plan);
                 plan
             }
         };
         self.publish(task, &plan, whole);
         Some(plan)
+    }
+
+    /// What is known of a job already. `asked`: somebody waits for the answer, and gets what is true of this
+    /// very start.
+    fn known_plan(
+        &mut self,
+        keys: &Keys,
+        task: &Task<'_>,
+        state: &InstrumentState,
+        asked: bool,
+    ) -> Option<Arc<JobPlan>> {
+        self.clock += 1;
+        let memory = &self.memory;
+        let same_time = |kept: &Kept| match (kept.begins_at, task.begins_at) {
+            (Some(one), Some(other)) => one.max(other).since(one.min(other)) <= SAME_TIME,
+            _ => true,
+        };
+        let still_good = |kept: &Kept| {
+            kept.editions.iter().all(|(command, edition)| memory.edition(command) == *edition)
+                && (!kept.plan.looked_at.date || same_time(kept))
+        };
+        let good =
+            [keys.of_any, keys.of_this].into_iter().find(|key| self.kept.get(key).is_some_and(still_good));
+        if let Some(kept) = good.and_then(|key| self.kept.get_mut(&key)) {
+            kept.used = self.clock;
+            return Some(Arc::clone(&kept.plan));
+        }
+        let endless = self.endless.get(&keys.of_text).filter(|_| !asked)?;
+        // Where it will have been left nobody knows, so it is where it was found.
+        Some(Arc::new(JobPlan { end: Some(state.clone()), ..JobPlan::clone(endless) }))
     }
 
     /// Whether a client waits for a forecast, or the queue has changed since.
@@ -327,9 +401,17 @@ impl Forecaster {
             tags: task.spec.tags.clone(),
             group: task.spec.group.clone(),
         };
-        let (workshop, memory) = (self.workshop.clone(), Arc::clone(&self.memory));
-        let running =
-            workshop.run(task.spec, facts, state.clone(), &snapshot.catalogue, &memory, snapshot.now.0);
+        let workshop = self.workshop.clone();
+        let setting = Setting {
+            job: facts,
+            start: state.clone(),
+            begins_at: task.begins_at,
+            catalogue: Arc::clone(&snapshot.catalogue),
+            memory: Arc::clone(&self.memory),
+            now: snapshot.now,
+            priority: Priority::Idle,
+        };
+        let running = workshop.run(task.spec, setting);
         let mut running = std::pin::pin!(running);
         loop {
             tokio::select! {
@@ -365,7 +447,13 @@ impl Forecaster {
         self.tell(vec![(task.id, told)]);
     }
 
-    fn keep(&mut self, key: Key, plan: &Arc<JobPlan>) {
+    fn keep(&mut self, keys: &Keys, task: &Task<'_>, plan: &Arc<JobPlan>) {
+        if plan.is_cut_short() {
+            if self.endless.len() >= ENDLESS_KEPT {
+                self.endless.clear();
+            }
+            self.endless.insert(keys.of_text, Arc::clone(plan));
+        }
         if self.kept.len() >= KEPT {
             let mut uses: Vec<u64> = self.kept.values().map(|kept| kept.used).collect();
             uses.sort_unstable();
@@ -374,23 +462,39 @@ impl Forecaster {
         }
         let commands = plan.plan.computed_calls.keys();
         let editions = commands.map(|command| (command.clone(), self.memory.edition(command))).collect();
-        self.kept.insert(key, Kept { plan: Arc::clone(plan), editions, used: self.clock });
+        let key = if plan.looked_at.job { keys.of_this } else { keys.of_any };
+        let kept = Kept { plan: Arc::clone(plan), begins_at: task.begins_at, editions, used: self.clock };
+        self.kept.insert(key, kept);
     }
 }
 
-fn key(spec: &JobSpec, state: &InstrumentState, catalogue: &str) -> Key {
-    let mut hash = Sha256::new();
-    hash.update(body_of(spec));
-    for part in [spec.name.as_str(), spec.group.as_deref().unwrap_or_default(), catalogue] {
-        hash.update(part);
+/// By what a simulation is found again.
+struct Keys {
+    /// The text, wherever it starts from.
+    of_text: Key,
+    /// The text from this state, in whatever job.
+    of_any: Key,
+    /// The same in a job of this name, with these tags.
+    of_this: Key,
+}
+
+impl Keys {
+    fn of(task: &Task<'_>, state: &InstrumentState, catalogue: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(body_of(task.spec));
+        hash.update(catalogue);
+        let of_text = hash.clone().finalize().into();
         hash.update([0]);
+        hash.update(state.0.to_string());
+        let of_any = hash.clone().finalize().into();
+        let spec = task.spec;
+        let facts = [spec.name.as_str(), task.owner, spec.group.as_deref().unwrap_or_default()];
+        for part in facts.into_iter().chain(spec.tags.iter().map(String::as_str)) {
+            hash.update([0]);
+            hash.update(part);
+        }
+        Self { of_text, of_any, of_this: hash.finalize().into() }
     }
-    for tag in &spec.tags {
-        hash.update(tag);
-        hash.update([0]);
-    }
-    hash.update(state.0.to_string());
-    hash.finalize().into()
 }
 
 impl Dispatcher {

@@ -23,6 +23,7 @@ pub(super) use workshop::Workshop;
 use std::sync::Arc;
 
 use beamq_machines::{JobId, JobSpec, Timestamp};
+use tokio::time::Instant;
 
 use crate::{catalogue::Catalogue, dryrun::simulation::InstrumentState};
 
@@ -31,6 +32,8 @@ use crate::{catalogue::Catalogue, dryrun::simulation::InstrumentState};
 pub(super) struct Snapshot {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) now: Timestamp,
+    /// When a job was begun or has ended last.
+    pub(super) stirred: Option<Instant>,
     /// No waiting job begins before this time.
     pub(super) not_before: Option<Timestamp>,
     /// The instrument before the active job, or before the first waiting one.
@@ -54,6 +57,7 @@ pub(super) struct ActiveJob {
     pub(super) id: JobId,
     pub(super) spec: Arc<JobSpec>,
     pub(super) owner: String,
+    pub(super) started_at: Option<Timestamp>,
     /// The seconds that are left of it, if that is known.
     pub(super) left_s: Option<f64>,
 }

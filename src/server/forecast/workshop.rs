@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use beamq_machines::{JobBody, JobSpec};
+use beamq_machines::{JobBody, JobSpec, Timestamp};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -14,7 +14,8 @@ use super::desk::JobPlan;
 use crate::{
     catalogue::{Catalogue, python},
     dryrun::simulation::{
-        DurationSource, ExpectedDuration, InstrumentState, JobFacts, Simulated, SimulationWish, Simulator,
+        DurationSource, ExpectedDuration, InstrumentState, JobFacts, Priority, Simulated, SimulationWish,
+        Simulator,
     },
     estimate::{Entry, Guess, Interval, Memory, Plan, author_estimate, plan_of_calls},
     protocol::view::EstimateSource,
@@ -71,25 +72,31 @@ pub(super) struct Run {
     notes: Arc<Notes>,
 }
 
+/// From where and for whom a job is simulated.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) job: JobFacts,
+    pub(super) start: InstrumentState,
+    /// When it begins, if that is not now.
+    pub(super) begins_at: Option<Timestamp>,
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) memory: Arc<Memory>,
+    pub(super) now: Timestamp,
+    pub(super) priority: Priority,
+}
+
 impl Workshop {
     /// Runs a job on virtual time.
-    pub(super) async fn run(
-        &self,
-        spec: &JobSpec,
-        job: JobFacts,
-        start: InstrumentState,
-        catalogue: &Arc<Catalogue>,
-        memory: &Arc<Memory>,
-        now_ms: i64,
-    ) -> Run {
+    pub(super) async fn run(&self, spec: &JobSpec, setting: Setting) -> Run {
+        let Setting { job, start, begins_at, catalogue, memory, now, priority } = setting;
         let source: Arc<str> = match &spec.body {
             JobBody::Script { source, .. } => Arc::clone(source),
             JobBody::Commands(calls) => python::source_of_calls(calls).into(),
         };
         let notes = Arc::new(Notes {
-            memory: Arc::clone(memory),
-            catalogue: Arc::clone(catalogue),
-            now_ms,
+            memory,
+            catalogue: Arc::clone(&catalogue),
+            now_ms: now.0,
             calls: Mutex::default(),
         });
         let history: Arc<dyn DurationSource> = Arc::<Notes>::clone(&notes);
@@ -97,7 +104,9 @@ impl Workshop {
             start,
             history,
             job,
-            ..SimulationWish::new(source, spec.name.clone(), Arc::clone(catalogue), Arc::clone(&self.folders))
+            priority,
+            begins_at: begins_at.and_then(|at| jiff::Timestamp::from_millisecond(at.0).ok()),
+            ..SimulationWish::new(source, spec.name.clone(), catalogue, Arc::clone(&self.folders))
         };
         Run { simulated: self.simulator.simulate(wish).await, notes }
     }
@@ -106,7 +115,7 @@ impl Workshop {
 impl Run {
     /// What follows for a job. `quick` is what was known without the simulation, for what it does not tell.
     pub(super) fn plan(self, spec: &Arc<JobSpec>, quick: Plan, memory: &Memory, now_ms: i64) -> JobPlan {
-        let Simulated { report, end, passages, .. } = self.simulated;
+        let Simulated { report, end, passages, looked_at, .. } = self.simulated;
         let calls = self.notes.calls.lock().unwrap_or_else(PoisonError::into_inner).split_off(0);
         let seconds = report.totals.seconds;
         let mut plan = Plan {
@@ -160,6 +169,7 @@ impl Run {
             whole: true,
             end: Some(end),
             findings: report.findings,
+            looked_at,
         }
     }
 }
@@ -186,6 +196,10 @@ struct Noted {
 const MOST_NOTES: usize = 20_000;
 
 impl DurationSource for Notes {
+    fn begins(&self) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn duration(
         &self,
         command: &str,

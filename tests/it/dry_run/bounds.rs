@@ -6,7 +6,7 @@ use beamq::protocol::view::DryRunReport;
 
 use super::fixture::{Fixture, codes, expected};
 
-const ENDLESS: [(&str, &str, u32); 10] = [
+const ENDLESS: [(&str, &str, u32); 12] = [
     ("a loop in one line", "x = 1\nwhile True: pass\n", 2),
     ("a loop", "x = 1\nwhile x:\n    x += 1\n", 3),
     ("a loop of a function", "def f():\n    while True:\n        pass\nf()\n", 3),
@@ -17,6 +17,8 @@ const ENDLESS: [(&str, &str, u32); 10] = [
         "import time\nend = time.time() + 1e9\nwhile time.time() < end: pass\n",
         3,
     ),
+    ("a loop that prints", "x = 'x' * 10_000\nwhile True:\n    print(x)\n", 3),
+    ("a loop that floods standard error", "import sys\nwhile True:\n    sys.stderr.write('x' * 10_000)\n", 3),
     ("a generator", "import itertools\nfor n in itertools.count():\n    n * n\n", 3),
     (
         "a loop that catches everything",
@@ -79,7 +81,7 @@ async fn bounded(fixture: &Fixture, source: &str) -> DryRunReport {
 }
 
 /// With what is found, and at which line.
-const ENDS: [(&str, &str, &str, Option<u32>); 12] = [
+const ENDS: [(&str, &str, &str, Option<u32>); 14] = [
     (
         "compiled code that does not come back",
         "import itertools\nsum(itertools.repeat(0))\n",
@@ -91,6 +93,13 @@ const ENDS: [(&str, &str, &str, Option<u32>); 12] = [
     ("recursion", "x = 1\ndef f():\n    f()\nf()\n", "script_error", Some(3)),
     ("a crash", "import faulthandler\nfaulthandler._sigsegv()\n", "crashed", Some(2)),
     ("an end at once", "import os\nos._exit(3)\n", "ended_early", None),
+    ("a crash through ctypes", "import ctypes\nctypes.string_at(0)\n", "denied_call", Some(2)),
+    (
+        "threads without end",
+        "import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, args=(1e6,)).start()\n",
+        "script_error",
+        Some(3),
+    ),
     ("an abort", "import os\nos.abort()\n", "crashed", Some(2)),
     ("an exit", "import sys\nsys.exit('no sample')\n", "script_exit", Some(2)),
     ("an exception", "x = 1\n1 / 0\n", "script_error", Some(2)),
@@ -148,6 +157,40 @@ async fn a_long_script_is_cut_short_after_its_steps_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_flood_of_findings_is_bounded() {
+    let fixture = Fixture::new();
+    let flood: String =
+        (0..300).map(|n| format!("try: import epics.part{n}\nexcept OSError: pass\n")).collect();
+    let report = fixture.run(&flood).await.report;
+    assert!((50..=200).contains(&report.findings.len()), "{}", report.findings.len());
+    assert!(
+        report.findings.iter().all(|finding| finding.code == "hardware_import"),
+        "{:#?}",
+        report.findings
+    );
+}
+
+#[tokio::test]
+async fn a_script_that_looks_for_the_simulation_still_gets_a_report() {
+    let fixture = Fixture::new();
+    let suspicious = "\
+import os, sys
+from beamq.commands import *
+signs = ['BEAMQ_CONFINED' in os.environ, any('dryrun' in name for name in sys.modules), os.getppid() == 0]
+if any(signs):
+    # It behaves well only where nobody looks.
+    waitfor_time(minutes=7)
+    while True:
+        os.nice(0)
+";
+    let mut wish = fixture.wish(suspicious);
+    wish.budget.steps = 20_000;
+    let report = fixture.simulator.simulate(wish).await.report;
+    assert!(codes(&report).iter().any(|one| one.0 == "endless"), "{report:#?}");
+    assert_eq!(report.timeline.first().map(|entry| entry.dt_s), Some(420.0), "{report:#?}");
+}
+
+#[tokio::test]
 async fn an_interpreter_that_is_not_there_is_a_finding() {
     let fixture = Fixture::new();
     let settings = super::fixture::settings(&fixture.folder.path().join("other"));
@@ -189,4 +232,33 @@ raise SystemExit('%d of ours, not compiled: %s' % (min(len(ours), 10), missing))
     let report = fixture.run(source).await.report;
     let message = &report.findings[0].message;
     assert!(message.ends_with(": 10 of ours, not compiled: []"), "{message}");
+}
+
+#[tokio::test]
+async fn the_python_files_of_the_catalogue_are_compiled_before_a_simulation_and_again_when_they_change() {
+    let yaml = "catalogue: 1\ncommands:\n  settle:\n    summary: Settles.\n    implementation: lab.real:settle\n    \
+        simulate: lab.hooks:settle\n";
+    let fixture = Fixture::with(yaml, &[]);
+    let lab = fixture.folders[0].join("lab");
+    std::fs::create_dir(&lab).unwrap();
+    let hooks = |seconds: u32| {
+        std::fs::write(
+            lab.join("hooks.py"),
+            format!("import time\ndef settle():\n    time.sleep({seconds})\n"),
+        )
+    };
+    std::fs::write(lab.join("__init__.py"), "").unwrap();
+    hooks(60).unwrap();
+    let script = "from beamq.commands import settle\nsettle()\n";
+    assert_eq!(expected(&fixture.good(script).await), 60.0);
+    let compiled = || {
+        let files = std::fs::read_dir(lab.join("__pycache__")).into_iter().flatten().flatten();
+        let hooks = files.filter(|file| file.file_name().to_string_lossy().starts_with("hooks."));
+        hooks.map(|file| std::fs::read(file.path()).unwrap()).collect::<Vec<_>>()
+    };
+    let first = compiled();
+    assert_eq!(first.len(), 1, "it is there before any job has imported it");
+    hooks(3600).unwrap();
+    assert_eq!(expected(&fixture.good(script).await), 3600.0);
+    assert_ne!(compiled(), first);
 }

@@ -74,6 +74,8 @@ pub(crate) fn settings(work_dir: &std::path::Path) -> SimulationSettings {
     let interpreter = std::env::var_os("BEAMQ_TEST_PYTHON").unwrap_or_else(|| "python3".into());
     SimulationSettings {
         launcher: Some(env!("CARGO_BIN_EXE_beamq").into()),
+        // Each gives way to whatever else runs; many together get on beside it.
+        at_once: 8,
         ..SimulationSettings::new(interpreter, work_dir)
     }
 }

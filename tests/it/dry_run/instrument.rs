@@ -117,6 +117,35 @@ async fn a_command_without_a_hook_takes_its_estimate_and_moves_its_device() {
     assert_eq!(stage.unit.as_deref(), Some("mm"));
 }
 
+const DECLARED: &str = "catalogue: 1\ncommands:\n  set_slits:\n    summary: Opens the slits.\n    parameters:\n      \
+    gap: {type: number, unit: mm, minimum: 0, maximum: 50, description: How far.}\n      \
+    where: {type: string, choices: [front, back], description: Which.}\n    \
+    implementation: lab:set_slits\n    estimate: 2\n    effect:\n      slit_gap: gap\n      \
+    flux: 'where == \"front\" ? gap * 100 : 0 / 0'\n  count:\n    summary: Counts.\n    \
+    implementation: lab:count\n    estimate: 1e6 / state.flux\n    effect: {}\n";
+
+#[tokio::test]
+async fn a_command_without_a_hook_has_the_effect_that_the_catalogue_declares() {
+    let fixture = Fixture::with(DECLARED, &[]);
+    let report = fixture
+        .run(
+            "from beamq.commands import *\nset_slits(10, 'front')\ncount()\nset_slits(20, 'front')\ncount()\n\
+             set_slits(5, 'back')\ncount()\n",
+        )
+        .await
+        .report;
+    let took: Vec<_> = report.timeline.iter().map(|entry| entry.dt_s).collect();
+    assert_eq!(took, [2.0, 1000.0, 2.0, 500.0, 2.0, 0.0]);
+    assert!(report.totals.seconds.at_least, "the flux behind the back slit is unknown: {report:#?}");
+    let of = |name: &str| report.devices.iter().find(|device| device.name == name).unwrap();
+    let (gap, flux) = (of("slit_gap"), of("flux"));
+    assert_eq!(
+        (gap.min, gap.max, gap.end, gap.unit.as_deref()),
+        (Some(5.0), Some(20.0), Some(5.0), Some("mm"))
+    );
+    assert_eq!((flux.min, flux.max), (Some(1000.0), Some(2000.0)));
+}
+
 #[tokio::test]
 async fn questions_are_answered_by_their_defaults() {
     let fixture = Fixture::new();

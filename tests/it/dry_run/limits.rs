@@ -21,7 +21,7 @@ fn confined(scratch: &Path, source: &str) -> String {
 }
 
 /// What each line does is denied with an error of the system.
-const DENIED: [(&str, &str); 26] = [
+pub(super) const DENIED: [(&str, &str); 26] = [
     ("making a file", "open('OUT/made', 'w')"),
     ("changing a file", "open('OUT/precious', 'r+')"),
     ("truncating a file", "os.truncate('OUT/precious', 0)"),

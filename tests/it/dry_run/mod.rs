@@ -7,5 +7,7 @@ mod formulas;
 mod instrument;
 mod limits;
 mod mistakes;
+#[cfg(target_os = "linux")]
+mod older_systems;
 mod safety;
 mod time;

@@ -178,6 +178,8 @@ async fn a_script_that_undoes_pythons_guards_gains_nothing() {
         "import socket\nsocket.socket().connect(('127.0.0.1', PORT))",
         "import ctypes\nctypes.CDLL(None).system(b'touch OUT/made')",
         "import ctypes\nctypes.CDLL(None).unlink(b'OUT/precious.txt')",
+        "import ctypes\nctypes.string_at(0)",
+        "while True:\n    posix.fork()",
     ] {
         // The system says no to each, or ends the process.
         let script = format!(

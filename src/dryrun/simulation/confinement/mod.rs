@@ -26,7 +26,8 @@ use std::{
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::Budget;
+use super::{Budget, Priority};
+use crate::engine::python::give_way_to_all;
 
 /// By this variable the child is told what holds.
 const TOLD_BY: &str = "BEAMQ_CONFINED";
@@ -46,13 +47,20 @@ pub struct Confined {
     pub memory: u64,
     /// The most seconds that it may take.
     pub seconds: u64,
+    /// Whether it runs only when nothing else wants to.
+    pub idle: bool,
     /// The interpreter, and what it is started with.
     pub program: Vec<OsString>,
 }
 
 /// What the launcher is started with, up to the interpreter's own arguments.
-pub(super) fn arguments(scratch: &Path, budget: &Budget, interpreter: &Path) -> Vec<OsString> {
-    vec![
+pub(super) fn arguments(
+    scratch: &Path,
+    budget: &Budget,
+    priority: Priority,
+    interpreter: &Path,
+) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec![
         "confined-python".into(),
         "--scratch".into(),
         scratch.into(),
@@ -60,9 +68,12 @@ pub(super) fn arguments(scratch: &Path, budget: &Budget, interpreter: &Path) -> 
         budget.memory.to_string().into(),
         "--seconds".into(),
         budget.real.as_secs().to_string().into(),
-        "--".into(),
-        interpreter.into(),
-    ]
+    ];
+    if priority == Priority::Idle {
+        arguments.push("--idle".into());
+    }
+    arguments.extend(["--".into(), interpreter.into()]);
+    arguments
 }
 
 /// Limits this process and becomes the interpreter. To be called before there is a second thread. Returns
@@ -72,6 +83,9 @@ pub fn become_confined(confined: &Confined) -> io::Error {
     let Some((program, arguments)) = confined.program.split_first() else {
         return io::Error::new(io::ErrorKind::InvalidInput, "there is no program to confine");
     };
+    if confined.idle {
+        give_way_to_all();
+    }
     let mut holds = Vec::new();
     match limit_resources(confined) {
         Ok(()) => holds.push("rlimits"),

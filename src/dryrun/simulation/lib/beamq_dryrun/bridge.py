@@ -126,7 +126,7 @@ class Bridge:
             if seconds is not None:
                 _call["low_s"], _call["high_s"] = answer.get("low_s"), answer.get("high_s")
                 clock.sleep(seconds, name)
-            instrument.apply(spec, arguments)
+            instrument.apply(spec, arguments, answer.get("effects"))
             return None
 
         return by_hook if hook_name else by_estimate

@@ -48,6 +48,8 @@ class Clock:
         # Tasks that wait, in the order in which they began to.
         self._waiting = {}
         self._looks = 0
+        # Whether somebody wanted to know what day or what time of day it is.
+        self.date_was_read = False
 
     # Reading the clock.
 
@@ -64,12 +66,14 @@ class Clock:
         return MONOTONIC_AT_START + self.look()
 
     def time_ns(self):
+        self.date_was_read = True
         return self.begins_at + self.look()
 
     def monotonic(self):
         return (MONOTONIC_AT_START + self.look()) / 1e9
 
     def time(self):
+        self.date_was_read = True
         return (self.begins_at + self.look()) / 1e9
 
     # Letting time pass.

@@ -133,22 +133,38 @@ class Instrument:
 
     # Commands without a hook, and commands that were refused.
 
-    def apply(self, spec, arguments):
-        """The effect of a command without a hook: its one device goes where its value says."""
+    def apply(self, spec, arguments, effects=None):
+        """The effect of a command without a hook: what the catalogue declares; without that, its one device
+        goes where its value says."""
+        parameters = spec.get("parameters") or {}
+        if effects is not None:
+            for name, value in effects.items():
+                # The unit is known where the effect is just the value of a parameter.
+                source = parameters.get((spec.get("effect") or {}).get(name)) or {}
+                self._show(name, value, source.get("unit"))
+            return
         devices = spec.get("devices") or []
         for name in GOING:
             value = arguments.get(name)
             if len(devices) == 1 and isinstance(value, (int, float)) and not isinstance(value, bool):
-                parameter = (spec.get("parameters") or {}).get(name) or {}
-                device = devices[0]
-                self._values[device] = float(value)
-                known = self.ranges.get(device)
-                if known is None:
-                    known = self.ranges[device] = Range("device", float(value), parameter.get("unit"))
-                    known.start = None
-                known.unit = known.unit or parameter.get("unit")
-                known.see(float(value))
+                self._show(devices[0], float(value), (parameters.get(name) or {}).get("unit"))
                 return
+
+    def _show(self, device, value, unit):
+        """From now on a device shows this; None is what nobody knows."""
+        value = number(value)
+        if value is None:
+            self._values.pop(device, None)
+            return
+        if device not in self._values and len(self._values) >= MOST_READINGS:
+            return
+        self._values[device] = value
+        known = self.ranges.get(device)
+        if known is None:
+            known = self.ranges[device] = Range("device", value, unit)
+            known.start = None
+        known.unit = known.unit or unit
+        known.see(value)
 
     def hit(self, names):
         """A device was told to go beyond a limit."""
@@ -172,6 +188,9 @@ class Instrument:
             status = getattr(module, "status", None)
             if callable(status):
                 modules[name] = {"status": status()}
+        if not modules and not self._values:
+            # Nobody has looked at it: it is as it was.
+            return None
         return {"modules": modules, "devices": self._values}
 
     def devices(self):

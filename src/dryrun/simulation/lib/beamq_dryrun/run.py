@@ -73,6 +73,7 @@ class Run:
         self._instrument = None
         self._done = False
         self._failure = None
+        self.job_was_read = False
 
     def attach(self, bridge, instrument):
         self._bridge, self._instrument = bridge, instrument
@@ -278,11 +279,36 @@ class Run:
         sys.stdin = StandardInput(self._bridge.ask_line)
         beamq._server = self._bridge
         beamq.in_dry_run = True
-        beamq.job = beamq.Job(
+        beamq.job = self._seen_job(
             id=self._job["id"], name=self._job["name"], owner=self._job["owner"],
             tags=tuple(self._job["tags"]), group=self._job["group"],
         )
         return main.__dict__
+
+    def _seen_job(self, **facts):
+        """What the script sees of its job, which notes that it was looked at."""
+        run = self
+
+        class Job(beamq.Job):
+            __slots__ = ()
+
+            def __getattribute__(self, name):
+                run.job_was_read = True
+                return super().__getattribute__(name)
+
+            def __iter__(self):
+                run.job_was_read = True
+                return super().__iter__()
+
+            def __getitem__(self, place):
+                run.job_was_read = True
+                return super().__getitem__(place)
+
+        Job.__qualname__, Job.__module__, Job.__doc__ = "Job", "beamq", beamq.Job.__doc__
+        job = Job(**facts)
+        # The name of the file is made of the name of the job.
+        self.job_was_read = "__file__" in self._source or "argv" in self._source
+        return job
 
     def _wait_for_threads(self):
         """Python waits for the script's threads before it ends."""
@@ -405,6 +431,7 @@ class Run:
                 truncated=bool(truncated or self._bridge.truncated),
                 unreached=unreached[:MOST_LINES], devices=self._instrument.devices(),
                 amounts=self._instrument.amounts(), state=self._state(),
+                used_job=self.job_was_read, used_date=self._clock.date_was_read,
             )
         finally:
             os._exit(0)
