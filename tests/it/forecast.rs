@@ -157,12 +157,12 @@ async fn r19_a_running_job_is_followed_on_its_plan_and_stands_still_in_a_pause()
             && params["progress"]["line"] == 2
             // What comes of the simulation is not to come in the pause.
             && params["estimate"]["source"] == "simulated"
+            // The first moments of a wait on a busy machine say little about its rate.
+            && params["estimate"]["expected_s"].as_f64().is_some_and(|whole| (580.0..640.0).contains(&whole))
     };
     let event = user.event("progress on the timeline", 0, follows).await;
     let percent = event["params"]["progress"]["percent"].as_f64().unwrap();
     assert!((0.1..20.0).contains(&percent), "{event}");
-    let whole = event["params"]["estimate"]["expected_s"].as_f64().unwrap();
-    assert!((580.0..640.0).contains(&whole), "{event}");
     let status = user.call("server.status", json!({})).await;
     assert!(status["active"].get("expected_finish").is_some(), "{status}");
     assert!(status["queue"].get("expected_finish").is_some(), "{status}");

@@ -63,7 +63,7 @@ async fn the_same_script_from_the_same_state_is_simulated_once() {
     assert_eq!(simulated(&mut user, &second).await, seconds);
     let other = user.submit("other", &format!("x = 1\n{WHO}")).await;
     assert_ne!(simulated(&mut user, &other).await, seconds, "another text is another simulation");
-    user.call("queue.move", json!({"ids": [other], "to": "front"})).await;
+    user.call("queue.move", json!({"ids": [other], "place": "front"})).await;
     let forecast = user.call("dryrun.queue", json!({})).await;
     let found = |n: usize| forecast["jobs"][n]["estimate"]["expected_s"].as_f64().unwrap();
     assert_eq!((found(1), found(2)), (seconds, seconds), "nor again in another order: {forecast}");

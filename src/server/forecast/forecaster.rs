@@ -448,7 +448,7 @@ impl Forecaster {
     }
 
     fn keep(&mut self, keys: &Keys, task: &Task<'_>, plan: &Arc<JobPlan>) {
-        if plan.is_cut_short() {
+        if plan.is_endless() {
             if self.endless.len() >= ENDLESS_KEPT {
                 self.endless.clear();
             }
