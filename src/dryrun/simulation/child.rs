@@ -1,7 +1,6 @@
 //! The process in which a script is simulated: started, talked to, and ended in any case.
 
 use std::{
-    collections::VecDeque,
     io,
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
     path::Path,
@@ -206,16 +205,18 @@ fn first_message(
     format!("{message}\n")
 }
 
-/// The end of what a process writes.
+/// The end of what a process writes. It may write without end, so as little as possible is done with it.
 async fn last_words(mut stderr: ChildStderr) -> String {
-    let mut kept: VecDeque<u8> = VecDeque::with_capacity(4096);
-    let mut buffer = vec![0; 8192];
+    let mut kept = Vec::with_capacity(4096);
+    let mut buffer = vec![0; 64 << 10];
     while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
-        kept.extend(buffer.iter().take(count));
-        let surplus = kept.len().saturating_sub(LAST_WORDS);
-        kept.drain(..surplus);
+        kept.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        if kept.len() > 2 * LAST_WORDS {
+            kept.drain(..kept.len() - LAST_WORDS);
+        }
     }
-    String::from_utf8_lossy(kept.make_contiguous()).into_owned()
+    kept.drain(..kept.len().saturating_sub(LAST_WORDS));
+    String::from_utf8_lossy(&kept).into_owned()
 }
 
 #[derive(Debug)]
