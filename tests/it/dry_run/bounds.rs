@@ -36,28 +36,27 @@ const ENDLESS: [(&str, &str, u32); 12] = [
 #[tokio::test]
 async fn r25_an_endless_script_is_a_finding_with_its_line() {
     let fixture = Fixture::new();
-    for (name, source, line) in ENDLESS {
-        let mut wish = fixture.wish(source);
-        // Few enough that a slow machine gets there as well: what counts are steps, and not how fast they are.
-        wish.budget.steps = 8_000;
-        if name == "a loop of commands" {
-            // Each costs far more than a line.
-            wish.budget.steps = 4_000;
-        }
-        if name == "a loop in one line" {
-            wish.budget.real = Duration::from_secs(5);
-        }
-        let report = fixture.simulator.simulate(wish).await.report;
-        let found: Vec<_> =
-            codes(&report).into_iter().filter(|(code, _)| code == "endless" || code == "too_long").collect();
-        let [(code, Some(at))] = &found[..] else { panic!("{name}: {:#?}", report.findings) };
-        // Older Pythons do not tell of a loop in one line that it comes by again.
-        assert!(code == "endless" || name == "a loop in one line", "{name}: {:#?}", report.findings);
-        assert_eq!((report.ok, report.truncated), (false, Some(true)), "{name}");
-        // Of a loop of several lines, any is right.
-        assert!(at.abs_diff(line) <= 3, "{name}: line {at} instead of {line}");
-        assert!(report.totals.seconds.at_least, "{name}");
+    futures_util::future::join_all(ENDLESS.iter().map(|case| is_found_endless(&fixture, case))).await;
+}
+
+async fn is_found_endless(fixture: &Fixture, (name, source, line): &(&str, &str, u32)) {
+    let mut wish = fixture.wish(source);
+    // Few enough that a slow machine gets there as well: what counts are steps, and not how fast they are.
+    // A command costs far more than a line.
+    wish.budget.steps = if *name == "a loop of commands" { 4_000 } else { 8_000 };
+    if *name == "a loop in one line" {
+        wish.budget.real = Duration::from_secs(5);
     }
+    let report = fixture.simulator.simulate(wish).await.report;
+    let found: Vec<_> =
+        codes(&report).into_iter().filter(|(code, _)| code == "endless" || code == "too_long").collect();
+    let [(code, Some(at))] = &found[..] else { panic!("{name}: {:#?}", report.findings) };
+    // Older Pythons do not tell of a loop in one line that it comes by again.
+    assert!(code == "endless" || *name == "a loop in one line", "{name}: {:#?}", report.findings);
+    assert_eq!((report.ok, report.truncated), (false, Some(true)), "{name}");
+    // Of a loop of several lines, any is right.
+    assert!(at.abs_diff(*line) <= 3, "{name}: line {at} instead of {line}");
+    assert!(report.totals.seconds.at_least, "{name}");
 }
 
 #[tokio::test]
