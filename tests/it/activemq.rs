@@ -1,13 +1,13 @@
 //! R29: clients behind a real ActiveMQ.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use beamq::wire::stomp::Command;
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
-    broker::{Broker, call, request, state_is},
+    broker::{Broker, RawStomp, call, request, state_is},
     harness::text,
     support,
 };
@@ -161,6 +161,52 @@ async fn activemq_events_reach_fifty_observers_and_fifty_clients_whole_and_in_or
     }
 }
 
+/// Reads events of jobs until so many different ones were there, in the order of their numbers.
+async fn states_heard(client: &mut RawStomp, wanted: usize) -> BTreeSet<(u64, String)> {
+    let (mut seq, mut heard) = (0, BTreeSet::new());
+    while heard.len() < wanted {
+        let (_, event) = client.message().await;
+        let next = event["params"]["seq"].as_u64().unwrap();
+        assert!(next > seq, "{next} after {seq}");
+        seq = next;
+        let job = &event["params"]["job"];
+        heard.insert((text(&job["id"]).parse().unwrap(), text(&job["state"])));
+    }
+    heard
+}
+
+#[tokio::test]
+async fn activemq_every_single_event_reaches_fifty_clients_that_read() {
+    let broker = Broker::start().await;
+    let server = broker.server("").await;
+    let user = server.client().await;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        let mut raw = broker.raw().await;
+        raw.call("login", "session.login", json!({"token": server.token})).await;
+        raw.call("events", "events.subscribe", json!({"kinds": ["job"]})).await;
+        clients.push(raw);
+    }
+    // Each of these events tells something of its own, so none may stand for another. Not more of them at
+    // once than may wait for one client: the benchmark `broker` has ten times as many.
+    let (rounds, at_once) = (4, 250);
+    for round in 0..rounds {
+        let jobs: Vec<_> = (0..at_once)
+            .map(|n| json!({"name": format!("job {n}"), "script": "pass", "held": true, "group": "all"}))
+            .collect();
+        let verdicts = user.call("job.submit_batch", json!({"jobs": jobs})).await["verdicts"].clone();
+        user.call("job.remove", json!({"group": "all"})).await;
+        let ids = verdicts.as_array().unwrap().iter().map(|verdict| text(&verdict["id"]).parse().unwrap());
+        let wanted: BTreeSet<(u64, String)> =
+            ids.flat_map(|id: u64| [(id, "held".to_owned()), (id, "cancelled".to_owned())]).collect();
+        assert_eq!(wanted.len(), 2 * at_once);
+        let reading = clients.iter_mut().map(|client| states_heard(client, wanted.len()));
+        for heard in futures_util::future::join_all(reading).await {
+            assert_eq!(heard, wanted, "round {round}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn activemq_the_command_line_works_through_the_broker() {
     let broker = Broker::start().await;
@@ -192,6 +238,27 @@ async fn activemq_the_command_line_works_through_the_broker() {
         run("history").expect_code(0);
         run(&format!("rerun {id} --wait --quiet")).expect_code(0);
         run("pause").expect_code(5);
+
+        // A running job is steered from afar as from nearby.
+        std::fs::write(&script, "import time\nprint('begun')\nwhile True: time.sleep(0.01)").unwrap();
+        let file = script.display();
+        let submitted = run(&format!("--json submit {file}")).expect_code(0);
+        let id = text(&submitted.documents()[0]["jobs"][0]["id"]);
+        let becomes = |state: &str| {
+            let give_up = Instant::now() + crate::harness::DEADLINE;
+            while run("--json status").expect_code(0).document()["active"]["state"] != state {
+                assert!(Instant::now() < give_up, "the job is not {state}");
+            }
+        };
+        becomes("running");
+        run("pause").expect_code(0);
+        becomes("paused");
+        run("resume").expect_code(0);
+        becomes("running");
+        run("abort --why enough").expect_code(0);
+        assert!(run(&format!("watch {id}")).expect_code(1).out.contains("aborted"));
+        let history = run("history").expect_code(0);
+        assert!(history.out.contains("Aborted: enough"), "{}", history.out);
     })
     .await
     .unwrap();

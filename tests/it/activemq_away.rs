@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::{
     broker::{Broker, call, request, state_is},
     harness::{DEADLINE, Home, QUICK, eventually, text, waits_for},
+    http::metrics,
     java::{Classes, Talking},
 };
 
@@ -48,12 +49,16 @@ async fn activemq_r31_a_broker_that_stops_and_comes_back_disturbs_no_job() {
 #[tokio::test]
 async fn activemq_r31_a_broker_that_falls_silent_is_left_and_found_again() {
     let broker = Broker::start().await;
-    let server = broker.server("").await;
+    let server = broker.server("  http: {address: \"127.0.0.1:0\"}\n").await;
     let watcher = server.client().await;
+    assert_eq!(metrics(&server).await["beamq_broker_connected"], 1.0);
     broker.signal(Signal::SIGSTOP);
     state_is(&watcher, "away: nothing was heard").await;
+    assert_eq!(metrics(&server).await["beamq_broker_connected"], 0.0);
     broker.signal(Signal::SIGCONT);
     state_is(&watcher, "connected").await;
+    let told = metrics(&server).await;
+    assert_eq!((told["beamq_broker_connected"], told["beamq_broker_connections_total"]), (1.0, 2.0));
     broker.user(&server).await;
 }
 

@@ -37,7 +37,7 @@ async fn get(server: &Server, path: &str) -> (u16, String) {
 }
 
 /// The values of the metrics by name and labels.
-async fn metrics(server: &Server) -> BTreeMap<String, f64> {
+pub async fn metrics(server: &Server) -> BTreeMap<String, f64> {
     let (status, text) = get(server, "/metrics").await;
     assert_eq!(status, 200, "{text}");
     assert!(text.ends_with("# EOF\n"), "{text}");

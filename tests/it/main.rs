@@ -10,6 +10,7 @@ mod activemq;
 mod activemq_away;
 mod activemq_examples;
 mod activemq_redelivery;
+mod activemq_restart;
 mod activemq_trust;
 mod activemq_two;
 mod bad_input;
