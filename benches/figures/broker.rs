@@ -27,6 +27,9 @@ const REQUESTS: &str = "/queue/ss_admin";
 const LINES: usize = 20_000;
 const SUBSCRIBERS: usize = 50;
 
+/// So many jobs come and go at once: what waits for one client is bounded.
+const AT_ONCE: usize = 500;
+
 pub(crate) fn measure(effort: Effort, table: &mut Table) {
     if !process::is_installed() {
         eprintln!("  skipped: there is no ActiveMQ here (apt-get install activemq)");
@@ -68,6 +71,14 @@ pub(crate) fn measure(effort: Effort, table: &mut Table) {
             ("round trip of the echo", Quantity::Milliseconds(delays.large_echo)),
         );
         drop(echo);
+        let heard = states(&broker, &server, effort).await;
+        table.figure(
+            format!("{} separate events at {SUBSCRIBERS} clients' own queues: events lost", heard.wanted),
+            Quantity::Count(heard.lost as f64),
+            Target::AtMost(0.0),
+            ("events that arrived", Quantity::Count(heard.arrived as f64)),
+        );
+        table.remark("… events a second, all clients together", Quantity::PerSecond(heard.rate), None);
         let heard = lines(&broker, &server).await;
         table.figure(
             format!("{LINES} printed lines at {SUBSCRIBERS} topic subscribers: lines lost"),
@@ -182,9 +193,53 @@ async fn delays(broker: &Broker, server: &Server, echo_queue: &str, effort: Effo
 }
 
 struct Heard {
+    wanted: usize,
     arrived: usize,
     lost: usize,
     rate: f64,
+}
+
+/// Jobs come and go; every client hears each time that one did, on its own queue.
+async fn states(broker: &Broker, server: &Server, effort: Effort) -> Heard {
+    let mut clients = Vec::new();
+    for _ in 0..SUBSCRIBERS {
+        let mut client = Client::connect(broker).await;
+        client.call("session.login", json!({"token": server.token()})).await;
+        client.call("events.subscribe", json!({"kinds": ["job"]})).await;
+        clients.push(client);
+    }
+    let user = server.client().await;
+    let job = json!({"name": "job", "script": "pass", "held": true, "group": "all"});
+    let (mut arrived, mut wanted, begin) = (0, 0, Instant::now());
+    for _ in 0..effort.choose(1, LINES / (2 * AT_ONCE)) {
+        let jobs = vec![job.clone(); AT_ONCE];
+        let reply: serde_json::Value = user.call("job.submit_batch", json!({"jobs": jobs})).await.unwrap();
+        let _removed: serde_json::Value = user.call("job.remove", json!({"group": "all"})).await.unwrap();
+        let verdicts = reply["verdicts"].as_array().unwrap();
+        let last = verdicts.last().unwrap()["id"].as_str().unwrap().to_owned();
+        let reading = clients.iter_mut().map(|client| states_heard(client, &last));
+        arrived += futures_util::future::join_all(reading).await.into_iter().sum::<usize>();
+        wanted += 2 * AT_ONCE;
+    }
+    user.close().await;
+    let rate = arrived as f64 / begin.elapsed().as_secs_f64();
+    Heard { wanted, arrived, lost: (wanted * SUBSCRIBERS).saturating_sub(arrived), rate }
+}
+
+/// How many different states of jobs one client hears of, until the last one is removed.
+async fn states_heard(client: &mut Client, last: &str) -> usize {
+    let mut heard = std::collections::HashSet::new();
+    loop {
+        let frame = client.frame().await;
+        let event: serde_json::Value = serde_json::from_slice(&frame.body).unwrap();
+        let job = &event["params"]["job"];
+        let [id, state] = ["id", "state"].map(|member| job[member].as_str().unwrap().to_owned());
+        let is_last = id == last && state == "cancelled";
+        heard.insert((id, state));
+        if is_last {
+            return heard.len();
+        }
+    }
 }
 
 /// A script prints; every subscriber of the topic counts what it hears of it.
@@ -205,7 +260,7 @@ async fn lines(broker: &Broker, server: &Server) -> Heard {
     client.close().await;
     let arrived: usize = heard.iter().map(|(lines, _)| lines).sum();
     let took = heard.iter().map(|(_, took)| took.as_secs_f64()).fold(0.0, f64::max);
-    Heard { arrived, lost: LINES * SUBSCRIBERS - arrived, rate: arrived as f64 / took }
+    Heard { wanted: LINES, arrived, lost: LINES * SUBSCRIBERS - arrived, rate: arrived as f64 / took }
 }
 
 /// How many lines of a job one subscriber hears, in order, and in which time after the first.

@@ -1,5 +1,7 @@
 //! The least that can answer through the broker: it reads frames, writes the acknowledgement and a fixed
-//! reply, and knows nothing else. One thread, blocking, one write for everything that came in one read.
+//! reply, and knows nothing else. One thread, blocking, one write for everything that came in one read. It
+//! asks for no receipts, which whoever must not be stopped by a client that does not read has to; measured
+//! apart, those cost it nothing that could be told from noise (docs/performance.md).
 
 use std::{
     io::{Read, Write},
