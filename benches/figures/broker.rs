@@ -5,7 +5,10 @@ mod client;
 mod echo;
 mod process;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
@@ -216,25 +219,30 @@ async fn states(broker: &Broker, server: &Server, effort: Effort) -> Heard {
         let reply: serde_json::Value = user.call("job.submit_batch", json!({"jobs": jobs})).await.unwrap();
         let _removed: serde_json::Value = user.call("job.remove", json!({"group": "all"})).await.unwrap();
         let verdicts = reply["verdicts"].as_array().unwrap();
-        let last = verdicts.last().unwrap()["id"].as_str().unwrap().to_owned();
-        let reading = clients.iter_mut().map(|client| states_heard(client, &last));
+        let ids: HashSet<_> =
+            verdicts.iter().map(|verdict| verdict["id"].as_str().unwrap().to_owned()).collect();
+        let reading = clients.iter_mut().map(|client| states_heard(client, &ids));
         arrived += futures_util::future::join_all(reading).await.into_iter().sum::<usize>();
         wanted += 2 * AT_ONCE;
     }
     user.close().await;
     let rate = arrived as f64 / begin.elapsed().as_secs_f64();
-    Heard { wanted, arrived, lost: (wanted * SUBSCRIBERS).saturating_sub(arrived), rate }
+    Heard { wanted, arrived, lost: wanted * SUBSCRIBERS - arrived, rate }
 }
 
-/// How many different states of jobs one client hears of, until the last one is removed.
-async fn states_heard(client: &mut Client, last: &str) -> usize {
-    let mut heard = std::collections::HashSet::new();
+/// How many different states of these jobs one client hears of, until the one that is removed last is.
+async fn states_heard(client: &mut Client, ids: &HashSet<String>) -> usize {
+    let last = ids.iter().max_by_key(|id| id.parse::<u64>().unwrap()).unwrap();
+    let mut heard = HashSet::new();
     loop {
         let frame = client.frame().await;
         let event: serde_json::Value = serde_json::from_slice(&frame.body).unwrap();
         let job = &event["params"]["job"];
         let [id, state] = ["id", "state"].map(|member| job[member].as_str().unwrap().to_owned());
-        let is_last = id == last && state == "cancelled";
+        if !ids.contains(&id) {
+            continue;
+        }
+        let is_last = id == *last && state == "cancelled";
         heard.insert((id, state));
         if is_last {
             return heard.len();
