@@ -40,6 +40,13 @@ pub enum JobEvent {
         /// At this line, as far as known.
         line: Option<u32>,
     },
+    /// Somebody who is no client of ours paused the script where the engine runs it.
+    PausedElsewhere {
+        /// At this line, as far as known.
+        line: Option<u32>,
+    },
+    /// Somebody who is no client of ours let the paused script go on.
+    ResumedElsewhere,
     /// The job has been paused for long.
     ReminderDue,
     /// Somebody wants the script to go on.

@@ -92,6 +92,11 @@ impl Job {
         context.want(Effect::Engine { job: self.id, order });
     }
 
+    fn stand_still(&mut self, at: Timestamp) -> Outcome<State> {
+        self.paused_since = Some(at);
+        Transition(State::paused())
+    }
+
     fn go_on(&mut self, at: Timestamp) {
         if let Some(since) = self.paused_since.take() {
             self.paused_before += at.since(since);
@@ -294,6 +299,7 @@ impl Job {
             ),
             JobEvent::SkipAsked => Transition(State::skipping()),
             JobEvent::Paused { .. } => self.undo_pause(context),
+            JobEvent::PausedElsewhere { line: _ } => self.stand_still(context.at),
             JobEvent::PauseCancelled => refuse(context, "running", event, "no pause is pending", ""),
             JobEvent::ResumeAsked => refuse(context, "running", event, "the job is not paused", ""),
             _ => Super,
@@ -313,9 +319,8 @@ impl Job {
                 self.note_start(context);
                 Handled
             }
-            JobEvent::Paused { line: _ } => {
-                self.paused_since = Some(context.at);
-                Transition(State::paused())
+            JobEvent::Paused { line: _ } | JobEvent::PausedElsewhere { line: _ } => {
+                self.stand_still(context.at)
             }
             JobEvent::PauseAsked { level: asked } if asked == level => refuse(
                 context,
@@ -367,6 +372,11 @@ impl Job {
                 self.order(context, EngineOrder::Resume);
                 Transition(State::running())
             }
+            // It goes on already, so the engine gets no order.
+            JobEvent::ResumedElsewhere => {
+                self.go_on(context.at);
+                Transition(State::running())
+            }
             JobEvent::SkipAsked => {
                 self.go_on(context.at);
                 Transition(State::skipping())
@@ -409,6 +419,7 @@ impl Job {
             JobEvent::PauseAsked { level } => self.ask_to_pause(*level, context, "skipping"),
             JobEvent::SkipAsked => refuse(context, "skipping", event, "a skip is already under way", ""),
             JobEvent::Paused { .. } => self.undo_pause(context),
+            JobEvent::PausedElsewhere { line: _ } => self.stand_still(context.at),
             _ => Super,
         }
     }
@@ -479,6 +490,8 @@ impl Job {
             | JobEvent::PauseAsked { .. }
             | JobEvent::PauseCancelled
             | JobEvent::Paused { .. }
+            | JobEvent::PausedElsewhere { .. }
+            | JobEvent::ResumedElsewhere
             | JobEvent::ReminderDue
             | JobEvent::ResumeAsked
             | JobEvent::SkipAsked
@@ -558,7 +571,11 @@ impl Job {
                 Handled
             }
             // What was under way when the abort came may still be reported; it changes nothing.
-            JobEvent::Paused { .. } | JobEvent::Skipped { .. } | JobEvent::TimedOut => Handled,
+            JobEvent::Paused { .. }
+            | JobEvent::PausedElsewhere { .. }
+            | JobEvent::ResumedElsewhere
+            | JobEvent::Skipped { .. }
+            | JobEvent::TimedOut => Handled,
             JobEvent::PauseAsked { .. }
             | JobEvent::PauseCancelled
             | JobEvent::ResumeAsked

@@ -96,6 +96,8 @@ fn job_events() -> Vec<JobEvent> {
         JobEvent::PauseAsked { level: PauseLevel::Now },
         JobEvent::PauseCancelled,
         JobEvent::Paused { line: Some(3) },
+        JobEvent::PausedElsewhere { line: Some(3) },
+        JobEvent::ResumedElsewhere,
         JobEvent::ReminderDue,
         JobEvent::ResumeAsked,
         JobEvent::SkipAsked,
@@ -147,7 +149,7 @@ fn job_states() -> impl Iterator<Item = job::State> {
 fn every_event_of_a_job_has_an_outcome_in_every_state() {
     let events = job_events();
     let names: BTreeSet<_> = events.iter().map(<&'static str>::from).collect();
-    assert_eq!(names.len(), 19, "a new event needs a sample here");
+    assert_eq!(names.len(), 21, "a new event needs a sample here");
     let mut rows = Vec::new();
     for state in job_states() {
         for job in jobs_in(&state) {
@@ -165,12 +167,18 @@ fn every_event_of_a_job_has_an_outcome_in_every_state() {
             ("paused", "skipped"),
             // What was under way when the abort came may still be reported.
             ("asked", "paused"),
+            ("asked", "paused_elsewhere"),
+            ("asked", "resumed_elsewhere"),
             ("asked", "skipped"),
             ("asked", "timed_out"),
             ("terminating", "paused"),
+            ("terminating", "paused_elsewhere"),
+            ("terminating", "resumed_elsewhere"),
             ("terminating", "skipped"),
             ("terminating", "timed_out"),
             ("killing", "paused"),
+            ("killing", "paused_elsewhere"),
+            ("killing", "resumed_elsewhere"),
             ("killing", "skipped"),
             ("killing", "timed_out"),
         ],

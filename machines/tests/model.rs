@@ -117,6 +117,8 @@ fn engine(last: Id) -> impl Strategy<Value = Step> {
     let notice = prop_oneof![
         6 => Just(Notice::Started),
         3 => Just(Notice::Paused),
+        1 => Just(Notice::PausedElsewhere),
+        1 => Just(Notice::ResumedElsewhere),
         2 => any::<bool>().prop_map(Notice::Skipped),
         3 => prop_oneof![0.0..120.0_f64, Just(f64::NAN), Just(-5.0), Just(100.0)].prop_map(Notice::Progress),
         4 => (any::<bool>(), any::<bool>()).prop_map(|(good, errors)| Notice::Ended { good, errors }),
@@ -380,6 +382,8 @@ fn engine_notice(notice: Notice) -> EngineNotice {
     match notice {
         Notice::Started => EngineNotice::Started,
         Notice::Paused => EngineNotice::Paused(Some(3)),
+        Notice::PausedElsewhere => EngineNotice::PausedElsewhere(None),
+        Notice::ResumedElsewhere => EngineNotice::ResumedElsewhere,
         Notice::Skipped(something) => EngineNotice::Skipped(something.then(|| "waitfor".into())),
         Notice::Progress(percent) => {
             EngineNotice::Progress(Progress { percent: Some(percent), ..Progress::default() })

@@ -454,3 +454,56 @@ fn r5_reminders_go_out_after_10_minutes_then_every_30() {
     "#,
     );
 }
+
+#[test]
+fn r4_somebody_elses_pause_and_going_on_are_followed_and_nothing_is_ordered() {
+    conversation(
+        r#"
+        > ann: submit 1
+            fact job 1 submitted "job 1" by ann
+            fact queue inserted 1 at 0
+            fact queue taken 1
+            fact job 1 start_ordered
+            tell job 1 is starting
+            tell queue is busy with 1, waiting -, revision 2
+            engine 1 start
+            answer submitted 1 at 0, revision 2
+        > engine 1 started
+            fact job 1 started
+            tell job 1 is running
+        > engine 1 paused-elsewhere 15
+            fact job 1 paused_elsewhere at line 15
+            set reminder 1 in 600 s
+            tell job 1 is paused
+        > +1m engine 1 resumed-elsewhere
+            fact job 1 resumed_elsewhere
+            cancel reminder 1
+            tell job 1 is running
+        > engine 1 paused-elsewhere
+            fact job 1 paused_elsewhere
+            set reminder 1 in 600 s
+            tell job 1 is paused
+        > ann: resume
+            fact job 1 resume_asked
+            engine 1 resume
+            cancel reminder 1
+            tell job 1 is running
+            answer run running
+        > ann: pause line
+            fact job 1 pause_asked line
+            engine 1 pause line
+            tell job 1 is pausing
+            answer run pausing, acts at the next line of the script; now at line 15
+        > engine 1 paused-elsewhere 3
+            fact job 1 paused_elsewhere at line 3
+            set reminder 1 in 600 s
+            tell job 1 is paused
+        > engine 1 resumed-elsewhere
+            fact job 1 resumed_elsewhere
+            cancel reminder 1
+            tell job 1 is running
+        > engine 1 resumed-elsewhere
+            turned down resumed_elsewhere in state running: this does not fit the state of the job
+    "#,
+    );
+}

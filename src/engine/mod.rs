@@ -111,6 +111,13 @@ pub enum EngineEvent {
     Paused(JobId, Option<u32>),
     /// A pause asked with [`EngineCall::Pause`] did not happen before something else was asked.
     Resumed(JobId),
+    /// Somebody who is no client of ours paused the script, at this line.
+    PausedElsewhere(JobId, Option<u32>),
+    /// Somebody who is no client of ours let the paused script go on.
+    ResumedElsewhere(JobId),
+    /// When the script will have ended, by the engine's own reckoning: milliseconds since 1970 UTC. `None` when it
+    /// does not know any longer.
+    ExpectedEnd(JobId, Option<i64>),
     /// The skip took effect; what was skipped, or `None` when the script was in no wait.
     Skipped(JobId, Option<String>),
     /// The script asks a question.

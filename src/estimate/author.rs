@@ -85,14 +85,67 @@ fn length_of_text(text: &str, quote: char) -> usize {
     text.len()
 }
 
+/// The beginning of a cell of code: `# %% Title [beamq] estimate="10 min" progress=40`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellMarker {
+    /// Its line, from 1.
+    pub line: u32,
+    /// What its author calls it; may be empty.
+    pub title: String,
+    /// How long the author expects the cell to take, in seconds.
+    pub estimate_s: Option<f64>,
+    /// How far the job is when the cell begins, in per cent.
+    pub progress: Option<f64>,
+    /// Whether it stands in the middle of a statement of several lines: then nothing begins there.
+    pub inside: bool,
+}
+
+/// The words with which a statement goes on at the margin.
+const CONTINUES: [&str; 4] = ["else", "elif", "except", "finally"];
+
+/// The beginnings of a script's cells in order; none of a script that is longer than people write.
+#[must_use]
+pub fn cell_markers(source: &str) -> Vec<CellMarker> {
+    let mut found: Vec<CellMarker> = Vec::new();
+    if source.len() > LONGEST || !source.contains("%%") {
+        return found;
+    }
+    let (mut line, mut depth, mut counted) = (1u32, 0usize, source);
+    // How many of the last ones have not been followed by a statement yet.
+    let mut fresh = 0;
+    for word in words(source) {
+        // Lines are counted up to the word, which is a part of what is left.
+        let before = word.text.as_ptr().addr().saturating_sub(counted.as_ptr().addr());
+        let (passed, rest) = counted.split_at_checked(before).unwrap_or((counted, ""));
+        line = line.saturating_add(u32::try_from(passed.matches('\n').count()).unwrap_or(u32::MAX));
+        counted = rest;
+        match word.kind {
+            Kind::Comment if word.at_margin => {
+                if let Some(marker) = marker(word.text, line) {
+                    found.push(CellMarker { inside: depth > 0, ..marker });
+                    fresh += 1;
+                }
+            }
+            Kind::Comment | Kind::Newline => {}
+            Kind::Open | Kind::Close | Kind::Text | Kind::Other => {
+                let inside = depth == 0 && (!word.at_margin || CONTINUES.contains(&word.text));
+                let waiting = found.iter_mut().rev().take(std::mem::take(&mut fresh));
+                waiting.for_each(|marker| marker.inside |= inside);
+                match word.kind {
+                    Kind::Open => depth += 1,
+                    Kind::Close => depth = depth.saturating_sub(1),
+                    Kind::Text | Kind::Other | Kind::Comment | Kind::Newline => {}
+                }
+            }
+        }
+    }
+    found
+}
+
 /// The estimates of a script's cells in order, in seconds; `None` for a cell without one.
 #[must_use]
 pub fn cell_estimates(source: &str) -> Vec<Option<f64>> {
-    if source.len() > LONGEST || !source.contains("%%") {
-        return Vec::new();
-    }
-    let comments = words(source).filter(|word| word.kind == Kind::Comment && word.at_margin);
-    comments.filter_map(|word| cell(word.text)).collect()
+    cell_markers(source).into_iter().map(|marker| marker.estimate_s).collect()
 }
 
 /// What the author says about the whole script: the sum of what is said, and whether something is left
@@ -110,24 +163,31 @@ pub fn author_estimate(source: &str) -> Option<(Guess, bool)> {
     Some((Guess { interval, source: EstimateSource::Author }, left_out))
 }
 
-/// A cell's estimate; the outer `None` for a comment that begins no cell of code.
-fn cell(comment: &str) -> Option<Option<f64>> {
+/// What a comment says that begins a cell of code, or `None`. A title may have other words in brackets.
+fn marker(comment: &str, line: u32) -> Option<CellMarker> {
     let rest = comment.strip_prefix('#')?;
     let rest = rest.strip_prefix(' ').unwrap_or(rest).strip_prefix("%%")?;
     if rest.starts_with('%') {
         return None;
     }
-    // A title may have words in brackets, such as a unit: the first tag that is known counts.
-    let tags = ["[beamq]", "[markdown]", "[md]", "[raw]"];
-    let first = tags.iter().filter_map(|tag| Some((rest.find(tag)?, *tag))).min();
-    match first {
-        Some((at, "[beamq]")) => {
-            let options = rest.get(at + "[beamq]".len()..)?;
-            Some(option(options, "estimate").and_then(|text| seconds(&text)))
+    let tags = ["[beamq]", "[markdown]", "[md]", "[raw]"].into_iter();
+    let tag = tags.filter_map(|tag| Some((rest.find(tag)?, tag))).min();
+    let (title, options) = match tag {
+        None => (rest, ""),
+        Some((at, tag @ "[beamq]")) => {
+            (rest.get(..at).unwrap_or_default(), rest.get(at + tag.len()..).unwrap_or_default())
         }
-        Some(_) => None,
-        None => Some(None),
-    }
+        Some(_) => return None,
+    };
+    let progress: Option<f64> =
+        option(options, "progress").and_then(|text| text.trim_end_matches('%').parse().ok());
+    Some(CellMarker {
+        line,
+        title: title.trim().to_owned(),
+        estimate_s: option(options, "estimate").and_then(|text| seconds(&text)),
+        progress: progress.filter(|progress| (0.0..=100.0).contains(progress)),
+        inside: false,
+    })
 }
 
 fn option(options: &str, name: &str) -> Option<String> {

@@ -11,7 +11,7 @@ mod plan;
 mod robust;
 mod similarity;
 
-pub use author::{author_estimate, cell_estimates};
+pub use author::{CellMarker, author_estimate, cell_estimates, cell_markers};
 pub use interval::{Guess, Interval, Total};
 pub use memory::{CallSample, JobSample, Memory};
 pub use plan::{Entry, Plan, Position, plan_of_calls};

@@ -445,6 +445,9 @@ impl Dispatcher {
             }
             EngineEvent::Calls(job, calls) => self.calls_so_far(job, &calls, at),
             EngineEvent::Paused(job, line) => self.notice(job, EngineNotice::Paused(line)),
+            EngineEvent::PausedElsewhere(job, line) => self.notice(job, EngineNotice::PausedElsewhere(line)),
+            EngineEvent::ResumedElsewhere(job) => self.notice(job, EngineNotice::ResumedElsewhere),
+            EngineEvent::ExpectedEnd(job, end) => self.expects_end(job, end, at),
             EngineEvent::Resumed(job) => tracing::debug!(%job, "a pause did not take effect"),
             EngineEvent::Skipped(job, what) => self.notice(job, EngineNotice::Skipped(what)),
             EngineEvent::Asked(job, question) => self.asked(job, question),

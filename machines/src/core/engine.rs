@@ -8,10 +8,15 @@ impl Core {
             EngineNotice::Started => self.note(Fact::Job(id, JobEvent::Started), at, outcome),
             EngineNotice::Progress(progress) => self.observe(id, progress),
             EngineNotice::Paused(line) => {
-                if line.is_some() && self.kept.queue.active == Some(id) {
-                    self.progress.line = line;
-                }
+                self.stands_at(id, line);
                 self.note(Fact::Job(id, JobEvent::Paused { line }), at, outcome);
+            }
+            EngineNotice::PausedElsewhere(line) => {
+                self.stands_at(id, line);
+                self.note(Fact::Job(id, JobEvent::PausedElsewhere { line }), at, outcome);
+            }
+            EngineNotice::ResumedElsewhere => {
+                self.note(Fact::Job(id, JobEvent::ResumedElsewhere), at, outcome);
             }
             EngineNotice::Skipped(what) => self.note(Fact::Job(id, JobEvent::Skipped { what }), at, outcome),
             EngineNotice::Asked(prompt) => self.ask(id, prompt, at, outcome),
@@ -35,6 +40,12 @@ impl Core {
                 let event = JobEvent::Interrupted { why, last_seen: None, output_tail: Vec::new() };
                 self.end_active(id, event, at, outcome);
             }
+        }
+    }
+
+    fn stands_at(&mut self, id: JobId, line: Option<u32>) {
+        if line.is_some() && self.kept.queue.active == Some(id) {
+            self.progress.line = line;
         }
     }
 

@@ -149,6 +149,10 @@ pub enum EngineNotice {
     Progress(Progress),
     /// The pause took effect.
     Paused(Option<u32>),
+    /// Somebody who is no client of ours paused the script.
+    PausedElsewhere(Option<u32>),
+    /// Somebody who is no client of ours let the paused script go on.
+    ResumedElsewhere,
     /// The skip took effect.
     Skipped(Option<String>),
     /// The script asks a question.

@@ -203,6 +203,8 @@ fn engine_notice(words: &[&str]) -> EngineNotice {
     match words[0] {
         "started" => EngineNotice::Started,
         "paused" => EngineNotice::Paused(words.get(1).map(|line| line.parse().unwrap())),
+        "paused-elsewhere" => EngineNotice::PausedElsewhere(words.get(1).map(|line| line.parse().unwrap())),
+        "resumed-elsewhere" => EngineNotice::ResumedElsewhere,
         "skipped" => EngineNotice::Skipped(words.get(1).map(|what| (*what).into())),
         "asks-no-more" => EngineNotice::AskedNoMore,
         "lost" => EngineNotice::Lost { why: words[1..].join(" ") },

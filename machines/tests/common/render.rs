@@ -40,7 +40,9 @@ fn job_event(event: &JobEvent) -> String {
     match event {
         JobEvent::Edited { spec } => format!("{name} {:?}", spec.name),
         JobEvent::PauseAsked { level } => format!("{name} {level:?}").to_lowercase(),
-        JobEvent::Paused { line } => line.map_or(name.into(), |line| format!("{name} at line {line}")),
+        JobEvent::Paused { line } | JobEvent::PausedElsewhere { line } => {
+            line.map_or(name.into(), |line| format!("{name} at line {line}"))
+        }
         JobEvent::Skipped { what } => what.as_ref().map_or(name.into(), |what| format!("{name} {what}")),
         JobEvent::AbortAsked { why } => why.as_ref().map_or(name.into(), |why| format!("{name}: {why}")),
         JobEvent::Ended { verdict, report } => format!("{name} {verdict:?}{}", self::report(report)),
@@ -52,6 +54,7 @@ fn job_event(event: &JobEvent) -> String {
         | JobEvent::StartOrdered
         | JobEvent::Started
         | JobEvent::PauseCancelled
+        | JobEvent::ResumedElsewhere
         | JobEvent::ReminderDue
         | JobEvent::ResumeAsked
         | JobEvent::SkipAsked

@@ -61,6 +61,8 @@ pub enum Where {
 pub enum Notice {
     Started,
     Paused,
+    PausedElsewhere,
+    ResumedElsewhere,
     Skipped(bool),
     Progress(f64),
     Ended { good: bool, errors: bool },
@@ -312,7 +314,11 @@ impl Model {
                     active.phase = Phase::Running;
                 }
             }
-            (Notice::Paused, Phase::Pausing(_)) => active.phase = Phase::Paused,
+            (Notice::Paused, Phase::Pausing(_))
+            | (Notice::PausedElsewhere, Phase::Running | Phase::Pausing(_) | Phase::Skipping) => {
+                active.phase = Phase::Paused;
+            }
+            (Notice::ResumedElsewhere, Phase::Paused) => active.phase = Phase::Running,
             (Notice::Skipped(_), Phase::Skipping) => active.phase = Phase::Running,
             (Notice::Ended { .. }, Phase::Aborting { timed_out: false, .. }) => {
                 self.end_active("aborted", holds.after_abort);
@@ -329,7 +335,15 @@ impl Model {
                 }
             }
             (Notice::Lost, _) => self.end_active("interrupted", true),
-            (Notice::Started | Notice::Paused | Notice::Skipped(_) | Notice::Progress(_), _) => {}
+            (
+                Notice::Started
+                | Notice::Paused
+                | Notice::PausedElsewhere
+                | Notice::ResumedElsewhere
+                | Notice::Skipped(_)
+                | Notice::Progress(_),
+                _,
+            ) => {}
         }
     }
 

@@ -9,6 +9,7 @@
 //! No decision about the queue belongs here. A script of somebody else makes the engine unavailable until it has
 //! ended; it is never touched.
 
+mod cells;
 mod message;
 mod orders;
 mod run;

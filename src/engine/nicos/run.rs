@@ -1,12 +1,13 @@
 //! Our script in NICOS: what is wanted of it, what is known of it, and what to order next.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use beamq_machines::{AbortStage, Basis, Ending, JobId, PauseLevel, Phase, Progress, Report};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
+    cells::Cells,
     message::{ACTION, Message},
     orders::{ALONE, AT_LINE, AT_POINT, NOW, Order, python_literal},
     truth::{Activity, Truth},
@@ -15,7 +16,7 @@ use crate::engine::{EngineEvent, JobEnd, JobStart, Question, record::Record};
 
 /// Where the script is, is told at most so often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
-/// A pause that nobody here asked for is told after this long: the question that it may belong to comes with it.
+/// A pause that nobody here asked for is told after this long: it may belong to a question, which comes by itself.
 const STRANGE_AFTER: Duration = Duration::from_millis(300);
 /// Events that were sent before something was seen to be over have arrived after this long.
 const SETTLED_AFTER: Duration = Duration::from_millis(500);
@@ -25,6 +26,9 @@ const GONE_AFTER: Duration = Duration::from_secs(3);
 const STUBBORN_AFTER: Duration = Duration::from_secs(3);
 /// More errors of commands than these are counted by nobody.
 const MOST_ERRORS: usize = 100;
+
+/// The state of NICOS's dry run of the running script in which it has told how long everything takes.
+const SIMULATED: u8 = 3;
 
 /// What NICOS remarks on orders, before the account that gave them.
 const REMARKS: [&str; 8] = [
@@ -53,15 +57,15 @@ pub(super) enum Finish {
 enum Asking {
     /// `userinput(…)`: NICOS gets the answer.
     Input,
-    /// `pause(…)`, or somebody paused the script in NICOS: it goes on with any answer.
+    /// `pause(…)`: it goes on with any answer.
     Pause,
 }
 
 /// An open question.
 struct Open {
     number: u64,
-    /// NICOS's id of it; none when somebody paused the script.
-    id: Option<String>,
+    /// NICOS's id of it.
+    id: String,
     asking: Asking,
 }
 
@@ -84,13 +88,14 @@ pub(super) struct Run {
     begun: Option<Instant>,
     line: Option<u32>,
     action: Option<String>,
-    eta: Option<f64>,
+    cells: Cells,
     told: Progress,
     told_at: Option<Instant>,
     /// A pause that has not taken effect, and whether NICOS knows it.
     pause: Option<(PauseLevel, bool)>,
     take_back: bool,
     resume: bool,
+    /// The server knows the script to be paused.
     paused: bool,
     strange_since: Option<Instant>,
     /// How hard to stop, and how hard NICOS was told to.
@@ -118,6 +123,7 @@ impl Run {
         events: mpsc::Sender<EngineEvent>,
     ) -> Self {
         let record = Record::new(start.job, output_limit, events);
+        let cells = if start.black_box { Cells::default() } else { Cells::of(&start.source) };
         Self {
             start,
             account: account.to_owned(),
@@ -130,7 +136,7 @@ impl Run {
             begun: None,
             line: None,
             action: None,
-            eta: None,
+            cells,
             told: Progress::default(),
             told_at: None,
             pause: None,
@@ -200,6 +206,11 @@ impl Run {
         self.resume = true;
     }
 
+    /// The wait is being ended, which also lets a paused script go on.
+    pub(super) fn skip(&mut self) {
+        self.paused = false;
+    }
+
     pub(super) fn abort(&mut self, stage: AbortStage) {
         self.abort = self.abort.max(Some(stage));
     }
@@ -208,12 +219,10 @@ impl Run {
     pub(super) fn answer(&mut self, number: u64, value: Option<&Value>) {
         let Some(open) = self.question.take_if(|open| open.number == number) else { return };
         match (value, open) {
-            (Some(value), Open { asking: Asking::Input, id: Some(id), .. }) => {
+            (Some(value), Open { asking: Asking::Input, id, .. }) => {
                 self.answer = Some(Order::Answer { question: id, literal: python_literal(value) });
             }
             (Some(_), _) => self.resume = true,
-            // Whoever paused the script in NICOS lets it go on when they like.
-            (None, Open { id: None, .. }) => {}
             (None, _) => {
                 self.own_reason = Some(Report {
                     error_type: "TimeoutError".into(),
@@ -291,7 +300,7 @@ impl Run {
     pub(super) fn asks(&mut self, prompt: &Value) -> Option<EngineEvent> {
         let [text, id, rest @ ..] = prompt.as_array()?.as_slice() else { return None };
         let id = id.as_str()?;
-        let known = self.question.as_ref().is_some_and(|open| open.id.as_deref() == Some(id));
+        let known = self.question.as_ref().is_some_and(|open| open.id == id);
         let answered = matches!(&self.answer, Some(Order::Answer { question, .. }) if question == id);
         // NICOS repeats what is not answered.
         if known || answered {
@@ -301,34 +310,28 @@ impl Run {
         // The absence of a default is an object of Python.
         let default = rest.get(1).filter(|default| !default.is_object()).cloned();
         self.strange_since = None;
-        Some(self.open(text.as_str().unwrap_or("?"), Some(id.to_owned()), asking, default))
-    }
-
-    fn open(
-        &mut self,
-        text: &str,
-        id: Option<String>,
-        asking: Asking,
-        default: Option<Value>,
-    ) -> EngineEvent {
         self.questions += 1;
         let number = self.questions;
         let choices = (asking == Asking::Pause).then(|| vec![json!("continue")]);
-        self.question = Some(Open { number, id, asking });
-        let question = Question { number, text: text.to_owned(), choices, default, timeout: None };
-        EngineEvent::Asked(self.job(), question)
+        self.question = Some(Open { number, id: id.to_owned(), asking });
+        let text = text.as_str().unwrap_or("?").to_owned();
+        Some(EngineEvent::Asked(self.job(), Question { number, text, choices, default, timeout: None }))
     }
 
     /// A question was settled, here or by another client of NICOS.
     pub(super) fn question_settled(&mut self, id: &str) -> Option<EngineEvent> {
-        self.question.take_if(|open| open.id.as_deref() == Some(id))?;
+        self.question.take_if(|open| open.id == id)?;
         Some(EngineEvent::AskedNoMore(self.job()))
     }
 
-    /// When a dry run beside the script says that it may end: a state, and seconds since 1970 UTC.
-    pub(super) fn may_end(&mut self, eta: &Value) {
+    /// When a dry run beside the script says that it ends: a state, and seconds since 1970 UTC. NICOS says it at
+    /// every statement of the script that is at the margin.
+    pub(super) fn may_end(&self, eta: &Value) -> EngineEvent {
         let end = eta.get(1).and_then(Value::as_f64).filter(|end| *end > 0.0);
-        self.eta = end.filter(|_| eta.get(0) == Some(&json!(3)));
+        let end = end.filter(|_| eta.get(0) == Some(&json!(SIMULATED)));
+        #[expect(clippy::cast_possible_truncation, reason = "a time beyond the range is as good as its end")]
+        let end = end.map(|end| (end * 1000.0) as i64);
+        EngineEvent::ExpectedEnd(self.job(), end)
     }
 
     /// The script has ended, by NICOS's word.
@@ -430,16 +433,15 @@ impl Run {
         if truth.activity != Activity::Idle {
             self.line = truth.line.or(self.line);
         }
-        if truth.activity == Activity::Paused {
-            self.observe_paused(tell);
-        } else {
-            self.strange_since = None;
-            let somebody_went_on = self.question.take_if(|open| open.id.is_none());
-            if truth.activity == Activity::Running && somebody_went_on.is_some() {
-                tell.push(EngineEvent::AskedNoMore(self.job()));
-            } else {
-                self.question = self.question.take().or(somebody_went_on);
+        match truth.activity {
+            Activity::Paused => self.observe_paused(tell),
+            Activity::Running if self.paused && self.abort.is_none() => {
+                // Not by us: then it would not count as paused any longer.
+                self.paused = false;
+                self.strange_since = None;
+                tell.push(EngineEvent::ResumedElsewhere(self.job()));
             }
+            Activity::Running | Activity::Idle | Activity::Stopping => self.strange_since = None,
         }
         tell.extend(self.question_left_behind(truth.activity));
         self.tell_progress(tell);
@@ -491,8 +493,8 @@ impl Run {
             self.strange_since = None;
         } else if self.strange_since.get_or_insert_with(Instant::now).elapsed() >= STRANGE_AFTER {
             self.strange_since = None;
-            let text = "The script was paused in NICOS. Go on?";
-            tell.push(self.open(text, None, Asking::Pause, None));
+            self.paused = true;
+            tell.push(EngineEvent::PausedElsewhere(self.job(), self.line));
         }
     }
 
@@ -500,11 +502,14 @@ impl Run {
         if self.told_at.is_some_and(|at| at.elapsed() < PROGRESS_EVERY) {
             return;
         }
-        let percent = self.percent();
+        let basis = self.cells.basis();
+        let cell = self.line.and_then(|line| self.cells.enter(line));
+        let percent = cell.and_then(|cell| cell.percent);
         let progress = Progress {
             percent,
-            basis: if percent.is_some() { Basis::Timeline } else { Basis::Unknown },
+            basis: if percent.is_some() { basis } else { Basis::Unknown },
             line: self.line,
+            step: cell.map(|cell| cell.title.clone()),
             text: self.action.clone(),
             ..Progress::default()
         };
@@ -513,14 +518,6 @@ impl Run {
             self.told_at = Some(Instant::now());
             tell.push(EngineEvent::Progress(self.job(), progress));
         }
-    }
-
-    /// In whole percents, since it is asked ten times a second.
-    fn percent(&self) -> Option<f64> {
-        let elapsed = self.begun?.elapsed().as_secs_f64();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
-        let left = (self.eta? - now).max(0.0);
-        (elapsed + left > 0.0).then(|| (100.0 * elapsed / (elapsed + left)).floor().min(99.0))
     }
 
     fn say_if_stubborn(&mut self) {
@@ -605,6 +602,11 @@ impl Run {
                 None
             }
             (Order::CancelBreak, Some("script is already paused")) => None,
+            // Somebody was faster.
+            (Order::Continue, Some("script is not paused")) => {
+                self.give_up(order);
+                None
+            }
             (Order::Continue, None) => {
                 self.resume = false;
                 self.take_back = false;

@@ -337,7 +337,10 @@ impl Supervisor {
             EngineCall::Resume(job) if job == ours => run.resume(),
             EngineCall::Abort(job, stage) if job == ours => run.abort(stage),
             EngineCall::Answer(job, prompt, value) if job == ours => run.answer(prompt.0, value.as_ref()),
-            EngineCall::Skip(job) if job == ours => self.order(Order::Finish),
+            EngineCall::Skip(job) if job == ours => {
+                run.skip();
+                self.order(Order::Finish);
+            }
             EngineCall::Start(_)
             | EngineCall::Pause(..)
             | EngineCall::CancelPause(_)
@@ -512,9 +515,7 @@ impl Supervisor {
                 self.tell_of_run(|run| run.question_settled(id)).await;
             }
             Event::Eta => {
-                if let Some(run) = self.run.as_mut().filter(|run| run.has_begun()) {
-                    run.may_end(&value);
-                }
+                self.tell_of_run(|run| run.has_begun().then(|| run.may_end(&value))).await;
             }
             _ => {}
         }

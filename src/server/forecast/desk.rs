@@ -179,10 +179,12 @@ impl Dispatcher {
     /// The seconds that are left of the active job, if that is known.
     pub(super) fn left_of_active(&self, now: Timestamp) -> Option<f64> {
         let machine = self.core.job(self.core.queue().active?)?;
-        let plan = self.forecast.plan(machine.id, &machine.spec)?;
         let active_s = machine.active_time(now).unwrap_or_default().as_secs_f64();
         let live = self.forecast.live.as_ref().filter(|live| live.job == machine.id);
-        Live::left_s(live, &plan.plan, active_s)
+        live.and_then(|live| live.left_by_engine_s(active_s)).or_else(|| {
+            let plan = self.forecast.plan(machine.id, &machine.spec)?;
+            Live::left_s(live, &plan.plan, active_s)
+        })
     }
 
     /// When waiting jobs start and end if the queue is released now.

@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant};
 use crate::{
     engine::CallsSoFar,
     estimate::{Plan, Position},
-    protocol::view::Estimate,
+    protocol::view::{Estimate, EstimateSource},
     server::dispatcher::Dispatcher,
 };
 
@@ -18,6 +18,10 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// A change of less than this many per cent is not told on its own.
 const WORTH_TELLING: f64 = 0.1;
+/// Who takes longer than expected has this part of the time so far still to go.
+const OVERRUN: f64 = 0.02;
+/// Without experience, this is how much shorter and longer than a simulation says it may take.
+const SIMULATED_SPREAD: (f64, f64) = (0.9, 1.2);
 /// Shorter stretches are over before anybody reads what remains of them, in seconds.
 const SHORTEST_SHOWN: f64 = 3.0;
 
@@ -28,6 +32,8 @@ pub(in crate::server) struct Live {
     /// What was expected when it started, or as soon as something was.
     pub(super) promised: Option<Estimate>,
     position: Position,
+    /// The active time at which the job ends, in seconds, by the engine's own word.
+    ends_at_s: Option<f64>,
     begun: u32,
     told_percent: f64,
     next_tick: Instant,
@@ -36,7 +42,13 @@ pub(in crate::server) struct Live {
 impl Live {
     pub(super) fn new(job: JobId, promised: Option<Estimate>) -> Self {
         let position = Position::default();
-        Self { job, promised, position, begun: 0, told_percent: 0.0, next_tick: Instant::now() + TICK }
+        let next_tick = Instant::now() + TICK;
+        Self { job, promised, position, ends_at_s: None, begun: 0, told_percent: 0.0, next_tick }
+    }
+
+    /// The seconds that are left by the engine's word. Who takes longer than expected is not over at once.
+    pub(super) fn left_by_engine_s(&self, active_s: f64) -> Option<f64> {
+        Some((self.ends_at_s? - active_s).max(active_s * OVERRUN))
     }
 
     /// The seconds that are left of a job by its plan, `live` being where it is; `None` when unknown.
@@ -45,19 +57,23 @@ impl Live {
         let length = plan.length_s();
         if length <= 0.0 {
             // Only the sum is known. Who takes longer than expected is not over at once.
-            return Some((guess.interval.expected - active_s).max(active_s * 0.02));
+            return Some((guess.interval.expected - active_s).max(active_s * OVERRUN));
         }
         let left = live.map_or(length, |live| live.position.left_s(plan, active_s));
         // What the whole takes by earlier runs, the parts take in proportion.
         Some(left * (guess.interval.expected / length))
     }
 
-    fn part(&self, plan: &Plan, active_s: f64) -> Option<f64> {
+    fn part(&self, plan: Option<&Plan>, active_s: f64) -> Option<f64> {
+        let of_all = |left| if active_s + left > 0.0 { active_s / (active_s + left) } else { 0.0 };
+        if let Some(left) = self.left_by_engine_s(active_s) {
+            return Some(of_all(left));
+        }
+        let plan = plan.filter(|plan| !plan.at_least)?;
         if plan.length_s() > 0.0 {
             return self.position.part(plan, active_s);
         }
-        let left = Self::left_s(Some(self), plan, active_s)?;
-        Some(if active_s + left > 0.0 { active_s / (active_s + left) } else { 0.0 })
+        Some(of_all(Self::left_s(Some(self), plan, active_s)?))
     }
 }
 
@@ -83,6 +99,18 @@ impl Dispatcher {
         if moved && self.advance(id, told, now) {
             self.announce_progress(id, now);
         }
+    }
+
+    /// The engine says when the script ends, or that it does not know any longer.
+    pub(in crate::server) fn expects_end(&mut self, id: JobId, end_ms: Option<i64>, now: Timestamp) {
+        self.follow(id);
+        let Some(active_s) = self.active_seconds(id, now) else { return };
+        let Some(live) = self.forecast.live.as_mut().filter(|live| live.job == id) else { return };
+        // A pause moves the end with it, so it is kept in active time.
+        live.ends_at_s = end_ms.map(|end| active_s + (end.saturating_sub(now.0) as f64 / 1000.0).max(0.0));
+        let told = self.core.progress().clone();
+        self.advance(id, told, now);
+        self.announce_progress(id, now);
     }
 
     /// Where the script is, by its own word, with what the plan adds to it.
@@ -132,16 +160,17 @@ impl Dispatcher {
         }
         let Some(active_s) = self.active_seconds(id, now) else { return progress };
         let Some(machine) = self.core.job(id) else { return progress };
-        let Some(plan) = self.forecast.plan(id, &machine.spec) else { return progress };
+        let plan = self.forecast.plan(id, &machine.spec);
         let Some(live) = self.forecast.live.as_ref().filter(|live| live.job == id) else { return progress };
         let own = progress.percent.is_some() && progress.basis != Basis::Timeline;
-        if !own && !plan.plan.at_least {
-            let percent = live.part(&plan.plan, active_s).map(|part| part * 100.0);
+        if !own {
+            let percent = live.part(plan.map(|plan| &plan.plan), active_s).map(|part| part * 100.0);
             if percent.is_some() {
                 (progress.percent, progress.basis) = (percent, Basis::Timeline);
             }
         }
-        if progress.remaining.is_none()
+        if let Some(plan) = plan
+            && progress.remaining.is_none()
             && progress.command.is_some()
             && let Some(planned) = live.position.planned_s(&plan.plan).filter(|s| *s >= SHORTEST_SHOWN)
         {
@@ -154,11 +183,20 @@ impl Dispatcher {
     /// How long the active job takes in all, as it goes now.
     pub(in crate::server) fn live_estimate(&self, now: Timestamp) -> Option<Estimate> {
         let machine = self.core.job(self.core.queue().active?)?;
-        let plan = self.forecast.plan(machine.id, &machine.spec)?;
-        let first = plan.estimate()?;
         let active_s = machine.active_time(now).unwrap_or_default().as_secs_f64();
-        let left = self.left_of_active(now)?;
         let round = |seconds: f64| (seconds * 1000.0).round() / 1000.0;
+        let live = self.forecast.live.as_ref().filter(|live| live.job == machine.id);
+        if let Some(left) = live.and_then(|live| live.left_by_engine_s(active_s)) {
+            return Some(Estimate {
+                low_s: round(active_s + left * SIMULATED_SPREAD.0),
+                expected_s: round(active_s + left),
+                high_s: round(active_s + left * SIMULATED_SPREAD.1),
+                source: EstimateSource::Simulated,
+                at_least: false,
+            });
+        }
+        let first = self.forecast.plan(machine.id, &machine.spec)?.estimate()?;
+        let left = self.left_of_active(now)?;
         Some(Estimate {
             low_s: round(active_s + left * first.low_s / first.expected_s),
             expected_s: round(active_s + left),
@@ -173,7 +211,9 @@ impl Dispatcher {
         let machine = self.core.job(live.job)?;
         // In a pause everything stands still, and without a plan there is nothing to tell.
         let runs = matches!(machine.state(), State::Running {} | State::Pausing { .. } | State::Skipping {});
-        let known = self.forecast.plan(live.job, &machine.spec)?.plan.guess.is_some();
+        let planned =
+            self.forecast.plan(live.job, &machine.spec).is_some_and(|plan| plan.plan.guess.is_some());
+        let known = planned || live.ends_at_s.is_some();
         (runs && known && machine.started_at.is_some()).then_some(live.next_tick)
     }
 
