@@ -2,9 +2,10 @@
 //!
 //! [`static_check`] is pure: text and catalogue in, findings out; it never runs a script. [`final_word`]
 //! asks the interpreter that will run the script, in processes of its own. [`simulation`] runs the script
-//! on virtual time, confined. Nothing here knows a client, the queue or an engine.
+//! on virtual time, confined; [`nicos`] has NICOS do it. Nothing here knows a client, the queue or an engine.
 
 pub mod final_word;
+pub mod nicos;
 pub mod simulation;
 pub mod static_check;
 

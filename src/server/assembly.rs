@@ -23,7 +23,7 @@ use super::{
     ServeError, ServeOptions, Settings, broker,
     catalogue::Loaded,
     dispatcher::Dispatcher,
-    forecast::{self, ForecastDesk, Workshop},
+    forecast::{self, ForecastDesk, Simulation, Workshop},
     log,
     metrics::Metrics,
     nicos::NicosAccess,
@@ -32,6 +32,7 @@ use crate::{
     config::{AfterEnd, AtShutdown, CommandErrors, Config, EngineKind},
     dryrun::{
         CompileLimits, Compiler,
+        nicos::NicosSimulator,
         simulation::{SimulationSettings, Simulator},
     },
     engine::{nicos, python},
@@ -106,8 +107,13 @@ pub(super) async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         hardware: config.hardware(),
         ..SimulationSettings::new(config.engine.python.interpreter.clone(), data_dir.work().join("dry-run"))
     };
-    let workshop =
-        Workshop { simulator: Arc::new(Simulator::new(simulation)), folders: commands.folders().into() };
+    let simulation = match config.nicos_settings() {
+        Some(nicos) if config.engine.kind == EngineKind::Nicos => {
+            Simulation::Nicos(Arc::new(NicosSimulator::new(nicos.host, nicos.port, nicos.login)))
+        }
+        _ => Simulation::Own(Arc::new(Simulator::new(simulation))),
+    };
+    let workshop = Workshop { simulation, folders: commands.folders().into() };
     let engine = match config.nicos_settings() {
         Some(settings) if config.engine.kind == EngineKind::Nicos => nicos::start(settings),
         _ => python::start(python_settings),

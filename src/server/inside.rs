@@ -32,7 +32,7 @@ pub(super) enum Inside {
     /// The scripts of a submission were read before it may be queued.
     Checked(Box<super::forecast::Checked>),
     /// A simulation for clients of the proxy dialect is over.
-    ProxySimulated { uuid: String, report: Box<crate::protocol::view::DryRunReport> },
+    ProxySimulated(Box<super::forecast::ProxySimulated>),
     /// The files of the catalogue have changed.
     CatalogueChanged(std::sync::Arc<crate::catalogue::Catalogue>),
     /// What jobs run was read.
@@ -79,7 +79,7 @@ impl Dispatcher {
             Inside::ProxyStopped { session, actor } => self.proxy_stopped(session, &actor),
             Inside::Forecast(news) => self.forecast_news(news),
             Inside::Checked(checked) => self.scripts_checked(*checked),
-            Inside::ProxySimulated { uuid, report } => self.proxy_simulated(&uuid, &report),
+            Inside::ProxySimulated(simulated) => self.proxy_simulated(*simulated),
             Inside::CatalogueChanged(catalogue) => self.catalogue_changed(catalogue),
             Inside::Judged(judgement) => self.examined(*judgement),
             Inside::TooSlow(session) => {

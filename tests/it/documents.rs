@@ -114,6 +114,7 @@ fn every_finding_is_explained_with_an_example_and_what_to_do() {
         codes.extend(shown.captures_iter(&text).map(|found| found[1].to_owned()));
     }
     codes.extend(beamq::dryrun::simulation::CODES.map(str::to_owned));
+    codes.extend(beamq::dryrun::nicos::CODES.map(str::to_owned));
     assert!(codes.len() >= 50, "{codes:?}");
 
     let page = fs::read_to_string(root.join("docs/errors.md")).expect("the document is there");

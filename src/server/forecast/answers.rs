@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use beamq_machines::{JobBody, JobId, JobSpec, Timestamp, queue};
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use super::{
-    Snapshot,
+    News, Snapshot,
     desk::JobPlan,
     outlook::{Outlook, Turn, outlook},
     workshop::{Setting, Workshop, quick_plan},
 };
 use crate::{
     catalogue::Catalogue,
-    dryrun::simulation::{InstrumentState, JobFacts, Priority},
+    dryrun::{
+        nicos::{self, Told},
+        simulation::{InstrumentState, JobFacts, Priority},
+    },
     estimate::{Interval, Memory},
     protocol::{
         Rfc3339, RpcError,
@@ -37,11 +41,26 @@ pub(in crate::server) struct Bench {
     start: InstrumentState,
     begins_at: Option<Timestamp>,
     now: Timestamp,
+    /// The job that this tells something new of, where nobody simulates it unasked.
+    teaches: Option<(JobId, Arc<JobSpec>, mpsc::UnboundedSender<Inside>)>,
+}
+
+/// What a simulation for a client of the proxy dialect has found.
+#[derive(Debug)]
+pub(in crate::server) struct ProxySimulated {
+    uuid: String,
+    report: DryRunReport,
+    /// What NICOS said in its own words, where it is NICOS that simulates.
+    told: Option<Told>,
 }
 
 impl Bench {
     /// Runs a job on virtual time and adds what reading it has found.
     pub(in crate::server) async fn report(&self, spec: &JobSpec, read: Vec<Finding>) -> DryRunReport {
+        self.report_and_words(spec, read).await.0
+    }
+
+    async fn report_and_words(&self, spec: &JobSpec, read: Vec<Finding>) -> (DryRunReport, Option<Told>) {
         let facts = JobFacts { tags: spec.tags.clone(), group: spec.group.clone(), ..JobFacts::default() };
         let setting = Setting {
             job: facts,
@@ -53,21 +72,26 @@ impl Bench {
             priority: Priority::Low,
         };
         let run = self.workshop.run(spec, setting).await;
-        let mut report = with_read(run.simulated.report, read);
-        if report.totals.seconds.expected.is_none() {
-            // What is known without a run stands.
-            let plan = quick_plan(spec, &self.catalogue, &self.memory, self.now.0);
-            if let Some(guess) = plan.guess {
-                let Interval { low, expected, high } = guess.interval;
-                report.totals.seconds = Seconds {
-                    low: Some(low),
-                    expected: Some(expected),
-                    high: Some(high),
-                    at_least: plan.at_least,
-                };
-            }
+        let mut report = with_read(run.simulated.report.clone(), read);
+        let told = run.told.clone();
+        // What is known without a run stands.
+        let quick = quick_plan(spec, &self.catalogue, &self.memory, self.now.0);
+        if report.totals.seconds.expected.is_none()
+            && let Some(guess) = quick.guess
+        {
+            let Interval { low, expected, high } = guess.interval;
+            report.totals.seconds = Seconds {
+                low: Some(low),
+                expected: Some(expected),
+                high: Some(high),
+                at_least: quick.at_least,
+            };
         }
-        report
+        if let Some((job, spec, to_loop)) = &self.teaches {
+            let plan = Arc::new(run.plan(spec, quick, &self.memory, self.now.0));
+            to_loop.send(Inside::Forecast(News::Plans(vec![(*job, plan)]))).ok();
+        }
+        (report, told)
     }
 }
 
@@ -109,6 +133,9 @@ impl Dispatcher {
             start: self.state_before(before),
             begins_at: before.and_then(|id| self.expected(id, Self::now()).start),
             now: Self::now(),
+            teaches: before
+                .filter(|_| !link.workshop.works_unasked())
+                .and_then(|job| Some((job, Arc::clone(&self.core.job(job)?.spec), self.to_self.clone()))),
         })
     }
 
@@ -192,17 +219,22 @@ impl Dispatcher {
         spec.name = name.unwrap_or(spec.name);
         let task = async move {
             let read = findings::of_body(&spec.body, &catalogue).await;
-            let report = bench.report(&spec, read).await;
-            to_self.send(Inside::ProxySimulated { uuid, report: Box::new(report) }).ok();
+            let (report, told) = bench.report_and_words(&spec, read).await;
+            to_self.send(Inside::ProxySimulated(Box::new(ProxySimulated { uuid, report, told }))).ok();
         };
         self.pending.after.push(After::Read(Box::pin(task)));
         Ok(())
     }
 
     /// Tells clients of the proxy dialect what a simulation has found, in NICOS's shapes.
-    pub(in crate::server) fn proxy_simulated(&mut self, uuid: &str, report: &DryRunReport) {
+    pub(in crate::server) fn proxy_simulated(&mut self, simulated: ProxySimulated) {
+        let ProxySimulated { uuid, report, told } = simulated;
         let now = Self::now().0 as f64 / 1000.0;
+        let in_own_words = told.as_ref().is_some_and(|told| !told.messages.is_empty());
         for finding in &report.findings {
+            if in_own_words && nicos::IN_ITS_WORDS.contains(&finding.code.as_str()) {
+                continue;
+            }
             let level = match finding.severity {
                 Severity::Error => 40,
                 Severity::Warning => 30,
@@ -212,7 +244,17 @@ impl Dispatcher {
             let text = format!("{line}{}\n", finding.message);
             self.proxy_event("simmessage", &json!(["beamq", now, level, text, "", uuid]));
         }
+        let Told { messages, devices: ranges } = told.unwrap_or_default();
+        for mut message in messages {
+            if let Some(items) = message.as_array_mut() {
+                items.push(json!(uuid));
+            }
+            self.proxy_event("simmessage", &message);
+        }
         let seconds = report.totals.seconds.expected.filter(|_| report.ok).unwrap_or(-1.0);
+        if let Some(ranges) = ranges {
+            return self.proxy_event("simresult", &json!([seconds, ranges, uuid]));
+        }
         let devices: serde_json::Map<_, _> = report
             .devices
             .iter()

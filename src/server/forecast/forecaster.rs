@@ -35,6 +35,8 @@ use crate::{
 const KEPT: usize = 2_000;
 /// The plans of so many jobs are told with all their stretches; the others get theirs when their turn comes.
 const TOLD_WHOLE: usize = 20;
+/// What NICOS has simulated holds for so long, when somebody asks again.
+const FRESH_FOR: Duration = Duration::from_secs(60);
 /// So many jobs are estimated in one go.
 const AT_ONCE: usize = 200;
 /// Behind the begin or the end of a job nothing is simulated for so long: the job has the machine.
@@ -128,6 +130,7 @@ struct Kept {
     /// What was known of its commands then.
     editions: Vec<(String, u64)>,
     used: u64,
+    found_at: Instant,
 }
 
 /// A job to be simulated.
@@ -243,24 +246,12 @@ impl Forecaster {
         let active = snapshot.active.iter().map(|job| (job.id, &job.spec));
         let jobs: Vec<_> = active.chain(snapshot.waiting.iter().map(|job| (job.id, &job.spec))).collect();
         let mut known = HashMap::with_capacity(jobs.len());
-        let now_ms = snapshot.now.0;
         let mut told = Vec::new();
         let mut same: BTreeMap<*const JobSpec, Arc<JobPlan>> = BTreeMap::new();
         for (id, spec) in jobs {
             let before = self.known.remove(&id).filter(|plan| Arc::ptr_eq(&plan.spec, spec));
             let plan = before.unwrap_or_else(|| {
-                let fresh = || {
-                    let plan = quick_plan(spec, &snapshot.catalogue, &self.memory, now_ms);
-                    Arc::new(JobPlan {
-                        spec: Arc::clone(spec),
-                        whole: true,
-                        plan,
-                        simulated: false,
-                        end: None,
-                        findings: Vec::new(),
-                        looked_at: LookedAt { job: false, date: false },
-                    })
-                };
+                let fresh = || self.quick(&snapshot, spec);
                 // A job that is repeated a thousand times is estimated once.
                 let plan = Arc::clone(same.entry(Arc::as_ptr(spec)).or_insert_with(fresh));
                 if plan.plan.guess.is_some() {
@@ -332,6 +323,10 @@ impl Forecaster {
             // The same text in another job: the plan is the same, but it is that job's.
             Some(plan) if Arc::ptr_eq(&plan.spec, task.spec) => plan,
             Some(plan) => Arc::new(JobPlan { spec: Arc::clone(task.spec), ..JobPlan::clone(&plan) }),
+            None if answer.is_none() && !self.workshop.works_unasked() => {
+                let known = self.known.get(&task.id).filter(|known| Arc::ptr_eq(&known.spec, task.spec));
+                return Some(known.cloned().unwrap_or_else(|| self.quick(snapshot, task.spec)));
+            }
             None => {
                 if answer.is_none() {
                     self.let_jobs_begin().await;
@@ -349,6 +344,19 @@ impl Forecaster {
         };
         self.publish(task, &plan, whole);
         Some(plan)
+    }
+
+    /// What is known of a job without a run.
+    fn quick(&self, snapshot: &Snapshot, spec: &Arc<JobSpec>) -> Arc<JobPlan> {
+        Arc::new(JobPlan {
+            spec: Arc::clone(spec),
+            whole: true,
+            plan: quick_plan(spec, &snapshot.catalogue, &self.memory, snapshot.now.0),
+            simulated: false,
+            end: None,
+            findings: Vec::new(),
+            looked_at: LookedAt { job: false, date: false },
+        })
     }
 
     /// What is known of a job already. `asked`: somebody waits for the answer, and gets what is true of this
@@ -369,6 +377,8 @@ impl Forecaster {
         let still_good = |kept: &Kept| {
             kept.editions.iter().all(|(command, edition)| memory.edition(command) == *edition)
                 && (!kept.plan.looked_at.date || same_time(kept))
+                // An instrument that NICOS looks after moves on without this server.
+                && (!asked || self.workshop.works_unasked() || kept.found_at.elapsed() < FRESH_FOR)
         };
         let good =
             [keys.of_any, keys.of_this].into_iter().find(|key| self.kept.get(key).is_some_and(still_good));
@@ -463,7 +473,8 @@ impl Forecaster {
         let commands = plan.plan.computed_calls.keys();
         let editions = commands.map(|command| (command.clone(), self.memory.edition(command))).collect();
         let key = if plan.looked_at.job { keys.of_this } else { keys.of_any };
-        let kept = Kept { plan: Arc::clone(plan), begins_at: task.begins_at, editions, used: self.clock };
+        let (plan, begins_at, used) = (Arc::clone(plan), task.begins_at, self.clock);
+        let kept = Kept { plan, begins_at, editions, used, found_at: Instant::now() };
         self.kept.insert(key, kept);
     }
 }

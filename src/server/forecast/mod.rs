@@ -14,11 +14,11 @@ mod outlook;
 mod policy;
 mod workshop;
 
-pub(super) use answers::{Bench, unqueued};
+pub(super) use answers::{Bench, ProxySimulated, unqueued};
 pub(super) use desk::{ForecastDesk, JobPlan};
 pub(super) use forecaster::start;
 pub(super) use policy::Checked;
-pub(super) use workshop::Workshop;
+pub(super) use workshop::{Simulation, Workshop};
 
 use std::sync::Arc;
 

@@ -13,9 +13,10 @@ use sha2::{Digest, Sha256};
 use super::desk::JobPlan;
 use crate::{
     catalogue::{Catalogue, python},
+    dryrun::nicos::{NicosRun, NicosSimulator, Told},
     dryrun::simulation::{
-        DurationSource, ExpectedDuration, InstrumentState, JobFacts, Priority, Simulated, SimulationWish,
-        Simulator,
+        DurationSource, ExpectedDuration, InstrumentState, JobFacts, LookedAt, Priority, Simulated,
+        SimulationWish, Simulator,
     },
     estimate::{Entry, Guess, Interval, Memory, Plan, author_estimate, plan_of_calls},
     protocol::view::EstimateSource,
@@ -26,10 +27,19 @@ const MOST_ENTRIES: usize = 5_000;
 /// Even a script that does nothing takes as long as its process takes to come and go, in seconds.
 const LEAST: Interval = Interval { low: 0.02, expected: 0.1, high: 1.0 };
 
+/// Who runs scripts on virtual time.
+#[derive(Clone, Debug)]
+pub(in crate::server) enum Simulation {
+    /// beamq itself, in a confined process.
+    Own(Arc<Simulator>),
+    /// NICOS, which simulates its devices and nothing else.
+    Nicos(Arc<NicosSimulator>),
+}
+
 /// What it takes to simulate.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct Workshop {
-    pub(in crate::server) simulator: Arc<Simulator>,
+    pub(in crate::server) simulation: Simulation,
     /// Where Python finds the code that the catalogue names.
     pub(in crate::server) folders: Arc<[PathBuf]>,
 }
@@ -69,6 +79,8 @@ pub(super) fn quick_plan(spec: &JobSpec, catalogue: &Catalogue, memory: &Memory,
 /// A simulation, with what it needs to be made a plan of.
 pub(super) struct Run {
     pub(super) simulated: Simulated,
+    /// What NICOS said in its own words, where it is NICOS that simulates.
+    pub(super) told: Option<Told>,
     notes: Arc<Notes>,
 }
 
@@ -86,6 +98,12 @@ pub(super) struct Setting {
 }
 
 impl Workshop {
+    /// Whether scripts are simulated without anybody asking. What a script does besides moving NICOS's devices
+    /// really happens in a dry run of NICOS, which has no sandbox unless somebody has installed one.
+    pub(super) fn works_unasked(&self) -> bool {
+        matches!(self.simulation, Simulation::Own(_))
+    }
+
     /// Runs a job on virtual time.
     pub(super) async fn run(&self, spec: &JobSpec, setting: Setting) -> Run {
         let Setting { job, start, begins_at, catalogue, memory, now, priority } = setting;
@@ -99,6 +117,21 @@ impl Workshop {
             now_ms: now.0,
             calls: Mutex::default(),
         });
+        let simulator = match &self.simulation {
+            Simulation::Own(simulator) => simulator,
+            Simulation::Nicos(simulator) => {
+                let NicosRun { report, told } = simulator.simulate(&spec.name, &source, &catalogue).await;
+                // NICOS does not tell how it leaves the instrument.
+                let simulated = Simulated {
+                    report,
+                    end: start,
+                    passages: Vec::new(),
+                    diagnostics: Vec::new(),
+                    looked_at: LookedAt { job: false, date: false },
+                };
+                return Run { simulated, told: Some(told), notes };
+            }
+        };
         let history: Arc<dyn DurationSource> = Arc::<Notes>::clone(&notes);
         let wish = SimulationWish {
             start,
@@ -108,7 +141,7 @@ impl Workshop {
             begins_at: begins_at.and_then(|at| jiff::Timestamp::from_millisecond(at.0).ok()),
             ..SimulationWish::new(source, spec.name.clone(), catalogue, Arc::clone(&self.folders))
         };
-        Run { simulated: self.simulator.simulate(wish).await, notes }
+        Run { simulated: simulator.simulate(wish).await, told: None, notes }
     }
 }
 
