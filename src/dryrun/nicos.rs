@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long the script may run on virtual time, in seconds of real time.
-const RUNS_AT_MOST_S: u64 = 20;
+const RUNS_AT_MOST_S: u64 = 10;
 /// How long the whole may take: the simulator loads the instrument's setups first.
 const ENDS_WITHIN: Duration = Duration::from_secs(120);
 /// How often NICOS is asked whether the simulator still runs.
@@ -414,11 +414,11 @@ fn beyond_limits(text: &str) -> Option<&str> {
 
 /// The innermost line of the script in a traceback.
 fn line_in_script(traceback: &str) -> Option<u32> {
-    let lines = traceback.lines().filter_map(|line| {
+    let mut lines = traceback.lines().filter_map(|line| {
         let number = line.trim_start().strip_prefix("File \"<script>\", line ")?;
         number.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u32>().ok()
     });
-    lines.last()?.checked_sub(GUARD_LINES).filter(|line| *line > 0)
+    lines.next_back()?.checked_sub(GUARD_LINES).filter(|line| *line > 0)
 }
 
 /// Where a text that ends like this has the line of a syntax error: `… (<script>, line 3)`.

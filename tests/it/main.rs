@@ -43,6 +43,7 @@ mod java;
 mod limits;
 mod nicos_connection;
 mod nicos_daemon;
+mod nicos_dry_run;
 mod nicos_engine;
 mod nicos_loads;
 mod nicos_sessions;

@@ -1,6 +1,9 @@
 //! Jobs in a real NICOS daemon: what they write, where they are, how they are steered, how they end.
 
-use beamq::wire::nicos::{Command, Event};
+use beamq::{
+    nicos::Options,
+    wire::nicos::{Command, Event},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -200,23 +203,132 @@ async fn questions_of_a_script_are_answered_here_or_in_nicos() {
     })
     .await;
     user.ends(&id, "succeeded").await;
+}
 
-    // Somebody pauses our script there; it can be let go on from here.
-    let from = user.seen.len();
-    let id = user.submit("paused elsewhere", "n = 0\nwhile n < 100:\n    n += 1\n    sleep(0.02)\n").await;
+#[tokio::test]
+async fn pauses_of_others_are_followed_and_either_side_lets_the_script_go_on() {
+    let daemon = Daemon::start().await;
+    let (_server, mut user) = serving(&daemon).await;
+    let (nicos, mut events) = daemon.admin().await;
+    let id = user.submit("shared", "while True:\n    sleep(0.02)\n").await;
     user.settles(&id, "running").await;
-    event(&mut events, Event::Status, |status| status[0] == 0 && status[1] == 4).await;
+    event(&mut events, Event::Status, |status| status[0] == 0 && status[1] == 2).await;
+
+    // Paused there, let go on here.
     nicos.call(Command::Break, &[json!(1)]).await.unwrap();
-    let text = "The script was paused in NICOS. Go on?";
-    let prompt = user.event("the pause", from, asked(text)).await["params"].clone();
-    user.call("run.answer", json!({"prompt": prompt["prompt"], "value": "continue"})).await;
+    user.settles(&id, "paused").await;
+    let from = user.seen.len();
+    user.call("run.resume", json!({})).await;
+    event(&mut events, Event::Status, |status| status[0] == 0).await;
+    assert_eq!(user.job(&id).await["state"], "running");
+
+    // Paused there, let go on there.
+    nicos.call(Command::Break, &[json!(1)]).await.unwrap();
+    user.settles(&id, "paused").await;
+    nicos.call(Command::Continue, &[]).await.unwrap();
+    user.settles(&id, "running").await;
+
+    // Paused here, let go on there.
+    user.call("run.pause", json!({})).await;
+    user.settles(&id, "paused").await;
+    nicos.call(Command::Continue, &[]).await.unwrap();
+    user.settles(&id, "running").await;
+
+    user.catch_up();
+    let asked = user.seen.iter().skip(from).any(|event| event["method"] == "event.prompt");
+    assert!(!asked, "a pause is no question");
+    user.call("run.pause", json!({})).await;
+    user.settles(&id, "paused").await;
+    user.call("run.abort", json!({})).await;
+    user.ends(&id, "aborted").await;
+}
+
+#[tokio::test]
+async fn orders_are_given_again_to_a_script_that_is_between_two_statements() {
+    let daemon = Daemon::start().await;
+    let (_server, mut user) = serving(&daemon).await;
+    let (nicos, mut events) =
+        daemon.connect("adam", Options { mask: vec![Event::Status], ..Options::default() }).await.unwrap();
+    // NICOS takes orders in the waits alone.
+    let source = format!("x = 0\n{}", format!("{}sleep(0.01)\n", "x += 1\n".repeat(10)).repeat(2_000));
+    let id = user.submit("many statements", &source).await;
+    user.settles(&id, "running").await;
+    event(&mut events, Event::Processing, |_| true).await;
+    // Nobody retries for this client.
+    let mut refused = 0;
+    while refused == 0 {
+        match nicos.call(Command::Finish, &[]).await {
+            Err(error) if error.refusal() == Some("no script is running") => refused += 1,
+            other => assert!(user.job(&id).await["state"] == "running", "{other:?}"),
+        }
+    }
+    user.call("run.pause", json!({})).await;
+    user.settles(&id, "paused").await;
+    user.call("run.resume", json!({})).await;
+    user.settles(&id, "running").await;
+    user.call("run.abort", json!({})).await;
+    user.ends(&id, "aborted").await;
+    assert!(!user.output(&id).await.iter().any(|line| line.contains("refuses")));
+}
+
+#[tokio::test]
+async fn a_dry_run_of_the_running_script_tells_what_remains() {
+    let daemon = Daemon::with_cache().await;
+    let (_server, mut user) = serving(&daemon).await;
+    let (nicos, mut events) = daemon.admin().await;
+    let from = user.seen.len();
+    let source = "sleep(60)\nsleep(60)\n";
+    let id = user.submit("long", source).await;
+    let request = event(&mut events, Event::Processing, |_| true).await;
+    assert_eq!(user.job(&id).await["estimate"], Value::Null);
+    let simulate = [request["name"].clone(), request["script"].clone(), request["reqid"].clone()];
+    nicos.call(Command::Simulate, &simulate).await.unwrap();
+    let told = user
+        .event("the remaining time", from, |event| {
+            event["method"] == "event.progress" && event["params"]["estimate"].is_object()
+        })
+        .await["params"]
+        .clone();
+    let expected = told["estimate"]["expected_s"].as_f64().unwrap();
+    assert!((119.0..=122.0).contains(&expected), "{told}");
+    assert_eq!(
+        (&told["estimate"]["source"], &told["progress"]["basis"]),
+        (&json!("simulated"), &json!("timeline"))
+    );
+    assert!(
+        told["progress"]["percent"].as_f64().is_some_and(|percent| percent > 0.0 && percent < 50.0),
+        "{told}"
+    );
+    assert!(user.job(&id).await["expected_finish"].is_string());
+    user.call("run.abort", json!({})).await;
+    user.ends(&id, "aborted").await;
+}
+
+#[tokio::test]
+async fn cells_are_steps() {
+    let daemon = Daemon::start().await;
+    let (_server, mut user) = serving(&daemon).await;
+    let source =
+        "# %% Cool to 5 [K]\ndef linger():\n    sleep(0.6)\nlinger()\n# %% Measure\nlinger()\nsleep(0.6)\n";
+    let id = user.submit("cells", source).await;
     user.ends(&id, "succeeded").await;
+    let mut steps: Vec<_> = user
+        .seen
+        .iter()
+        .filter(|event| {
+            event["method"] == "event.progress" && event["params"]["progress"]["step"].is_string()
+        })
+        .map(|event| event["params"]["progress"].clone())
+        .map(|progress| json!([progress["step"], progress["percent"], progress["basis"]]))
+        .collect();
+    steps.dedup();
+    assert_eq!(steps, [json!(["Cool to 5 [K]", 0.0, "cells"]), json!(["Measure", 50.0, "cells"])]);
 }
 
 #[tokio::test]
 async fn scripts_of_others_hold_our_queue_and_are_never_touched() {
     let daemon = Daemon::start().await;
-    let (nicos, mut events) = daemon.connect("ulf", beamq::nicos::Options::default()).await.unwrap();
+    let (nicos, mut events) = daemon.connect("ulf", Options::default()).await.unwrap();
     let (_server, mut user) = serving(&daemon).await;
 
     // Ours runs; theirs waits, and survives that ours is aborted.

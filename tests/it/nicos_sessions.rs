@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
+    access::hash,
     harness::{DEADLINE, Server, User, text},
     nicos_daemon::Daemon,
     proxy::Gui,
@@ -52,8 +53,12 @@ async fn the_role_follows_from_the_level_and_decides_what_may_be_called() {
     let mine = guest.refused("nicos.call", json!({"command": "exec", "args": ["1"]})).await;
     assert_eq!(mine.code, -32002);
 
+    assert_eq!(eval(&scientist, "1 + 1").await, 2);
     let entries = server.client().await.call("audit.list", json!({})).await;
     let methods: Vec<_> = entries["entries"].as_array().unwrap().iter().collect();
+    let evaluated = methods.iter().filter(|entry| entry["method"] == "nicos.eval" && entry["user"] == "uma");
+    let evaluated: Vec<_> = evaluated.map(|entry| &entry["after"]["args"][0]).collect();
+    assert_eq!(evaluated, ["1 + 1"], "an expression is audited once in a session");
     assert!(
         methods.iter().any(|entry| entry["method"] == "nicos.exec"
             && entry["user"] == "uma"
@@ -87,6 +92,14 @@ async fn wrong_passwords_are_refused_and_other_logins_have_no_connection() {
     let mut gui = Gui::login(&server, "ibex").await;
     let refused = gui.refused(json!(["eval", ["1", false]])).await;
     assert!(refused.contains("did not log in with an account of NICOS"), "{refused}");
+
+    let accounts =
+        format!("accounts: [{{user: ibex, role: admin, password_hash: \"{}\"}}]\n", hash("secret"));
+    let server = daemon.server(&accounts).await;
+    let of_the_configuration = server.account("ibex", "secret").await;
+    let refused = of_the_configuration.refused("nicos.call", json!({"command": "getstatus"})).await;
+    assert_eq!(refused.code, -32014);
+    assert!(refused.message.contains("has no connection to NICOS"), "{refused:?}");
 
     let stranger = server.stranger().await;
     let with = LoginWith::Account { user: "adam".into(), password: "wrong".into() };
@@ -170,6 +183,42 @@ async fn events_of_nicos_reach_the_client_unless_they_are_masked() {
     masks.does(json!(["eval", ["1", false]])).await;
     run_in_nicos(&daemon, "CreateDevice('man')").await;
     assert_eq!(masks.until_event("device").await, json!(["create", ["man"]]));
+}
+
+#[tokio::test]
+async fn what_nicos_says_outside_of_jobs_reaches_the_client_and_jobs_are_told_once() {
+    let daemon = Daemon::start().await;
+    let server = daemon.server("").await;
+    let mut gui = gui(&server, "adam", 20).await;
+    let mut other = Gui::login(&server, "ibex").await;
+    let says = |text: &str| json!({"command": "exec", "args": [format!("print('{text}')")]});
+    let heard = |events: &[Value], text: &str| {
+        let lines = events.iter().filter(|event| event["event"] == "message");
+        lines.filter(|event| event["payload"][3].as_str().unwrap().trim_end() == text).count()
+    };
+
+    gui.does(says("first")).await;
+    gui.until_message("first").await;
+    let id = gui.queue("a job", "print('of the job')\n").await;
+    let passed = gui.until_done(&id).await;
+    assert_eq!(heard(&passed, "of the job"), 1, "{passed:#?}");
+    // NICOS gives this the id of the job that has ended.
+    gui.does(says("second")).await;
+    let passed = gui.until("second", |event| event["payload"][3] == "second\n").await;
+    assert_eq!(heard(&passed, "of the job"), 0, "{passed:#?}");
+
+    // A script that is nobody's job is heard, too; a session without a connection hears beamq alone.
+    run_in_nicos(&daemon, "print('elsewhere')").await;
+    gui.until_message("elsewhere").await;
+    gui.does(json!({"command": "eventmask", "events": ["message"]})).await;
+    gui.does(says("third")).await;
+    gui.does(json!({"command": "eventunmask", "events": ["message"]})).await;
+    gui.does(says("fourth")).await;
+    let passed = gui.until("fourth", |event| event["payload"][3] == "fourth\n").await;
+    assert_eq!(heard(&passed, "third"), 0, "{passed:#?}");
+
+    let passed = other.until_done(&id).await;
+    assert_eq!((heard(&passed, "of the job"), heard(&passed, "first")), (1, 0), "{passed:#?}");
 }
 
 #[tokio::test]

@@ -453,9 +453,11 @@ impl Supervisor {
 
     /// Notices scripts that are not ours, also those that began before we came.
     fn see_foreign(&mut self, truth: &Truth) {
-        // An answer may be older than the word that ours has ended.
-        let ended = self.ended.is_some() && self.ended == truth.request;
-        let ours = ended || self.run.as_ref().is_some_and(|run| run.is(truth.request.as_deref()));
+        // An answer may be older than the word that ours has ended, and that another one has begun since.
+        if self.ended.is_some() && self.ended == truth.request {
+            return;
+        }
+        let ours = self.run.as_ref().is_some_and(|run| run.is(truth.request.as_deref()));
         if ours || self.queueing {
             self.foreign = None;
         } else if truth.activity == Activity::Idle || !truth.thread_lives {

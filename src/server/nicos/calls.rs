@@ -27,9 +27,15 @@ fn needed_role(command: &str) -> Option<Role> {
     }
 }
 
-/// Whether the audit shows a call. Reading values goes on all the time.
+/// Whether the audit shows every call.
 fn is_audited(command: &str) -> bool {
     matches!(command, "exec" | "debug" | "debuginput" | "transfer")
+}
+
+/// Whether the audit shows the first call with an argument: an expression can do anything, and one that reads a
+/// value is evaluated all the time.
+fn is_audited_once(command: &str) -> bool {
+    matches!(command, "eval" | "watch")
 }
 
 /// What does the same for the queue of beamq, which is not NICOS's.
@@ -116,7 +122,10 @@ impl Dispatcher {
     }
 
     fn audit_nicos(&mut self, to: &ReplyTo, command: &str, args: &[Value]) {
-        if is_audited(command) {
+        let text = args.first().map(Value::to_string).unwrap_or_default();
+        let link = self.clients.get_mut(to.session).and_then(|client| client.nicos.as_mut());
+        let first = link.is_some_and(|link| is_audited_once(command) && link.is_new(&text));
+        if is_audited(command) || first {
             // What is transferred can be large, and is kept beside the daemon anyway.
             let args = (command != "transfer").then(|| json!({"args": args}));
             self.audit(to.session, &format!("nicos.{command}"), "ok", None, args);

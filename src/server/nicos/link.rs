@@ -8,6 +8,7 @@ use std::{
 
 use beamq_machines::{Role, SessionId};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokio::{
     sync::{mpsc, watch},
     time::{sleep, timeout},
@@ -15,8 +16,9 @@ use tokio::{
 
 use super::{
     NicosAccess,
+    jobs::JobInNicos,
     livedata::LiveData,
-    login::{Opened, is_handed_on},
+    login::{HEARD, Opened, is_handed_on},
 };
 use crate::{
     nicos::{Connection, EventStream, Login, NicosError, NicosEvent, friendly::friendly},
@@ -43,7 +45,12 @@ const MASK_WITHIN: Duration = Duration::from_secs(10);
 pub(in crate::server) struct NicosLink {
     mask: watch::Sender<BTreeSet<String>>,
     caller: Caller,
+    /// What the session has had evaluated, as far as it stands in the audit.
+    evaluated: BTreeSet<[u8; 16]>,
 }
+
+/// So many expressions of a session are remembered.
+const REMEMBERED: usize = 10_000;
 
 /// What calls go through.
 #[derive(Clone, Debug)]
@@ -168,11 +175,22 @@ impl NicosLink {
             live: Arc::clone(&live),
         };
         tokio::spawn(keeper.keep(connection, events));
-        Self { mask, caller: Caller { standing: stands, live } }
+        Self { mask, caller: Caller { standing: stands, live }, evaluated: BTreeSet::new() }
     }
 
     pub(super) fn caller(&self) -> Caller {
         self.caller.clone()
+    }
+
+    /// Whether the session has an expression evaluated for the first time. Clients that show values evaluate the
+    /// same ones again and again.
+    pub(super) fn is_new(&mut self, expression: &str) -> bool {
+        if self.evaluated.len() >= REMEMBERED {
+            self.evaluated.clear();
+        }
+        let mut known = [0; 16];
+        known.copy_from_slice(Sha256::digest(expression).as_slice().split_at(16).0);
+        self.evaluated.insert(known)
     }
 
     /// Tells which events the client does not want.
@@ -228,6 +246,11 @@ impl Keeper {
     async fn serve(&mut self, connection: &Connection, events: &mut EventStream) -> Over {
         let probe = probe(connection.clone());
         tokio::pin!(probe);
+        let mut job = JobInNicos::new(&self.access.service);
+        let question = job.question(connection.clone());
+        tokio::pin!(question);
+        // The native dialect has no messages of NICOS.
+        let mut asked = self.dialect == Dialect::Native;
         let mut masked = self.masked.clone();
         let mut told = BTreeSet::new();
         // A mask of an earlier connection is told to this one.
@@ -244,20 +267,36 @@ impl Keeper {
                     told = wanted;
                 }
                 why = &mut probe => return Over::Lost(why),
+                running = &mut question, if !asked => {
+                    asked = true;
+                    job.answered(running);
+                }
                 event = events.next() => match event {
-                    Some(event) => self.hand_on(event, &told),
+                    Some(event) => self.hand_on(event, &told, &mut job),
                     None => return Over::Lost(connection.closed().await),
                 },
             }
         }
     }
 
-    fn hand_on(&self, event: NicosEvent, masked: &BTreeSet<String>) {
+    fn hand_on(&self, event: NicosEvent, masked: &BTreeSet<String>, job: &mut JobInNicos) {
         let name = event.event.name();
-        if self.dialect == Dialect::Native || !is_handed_on(event.event) || masked.contains(name) {
+        let heard = HEARD.contains(&event.event);
+        if self.dialect == Dialect::Native || masked.contains(name) && !heard {
             return;
         }
-        let message = if event.event == Event::LiveData { self.live_data(event) } else { written(&event) };
+        let message = match event.event {
+            // These are read for what they say; all others become text as they are.
+            Event::Processing | Event::Done | Event::Message => match event.value() {
+                Ok(value) if heard => return job.hear(event.event, &value),
+                Ok(value) if job.said(&value) => return,
+                Ok(value) => Ok(proxy::event(name, &friendly(value))),
+                Err(error) => Err(error),
+            },
+            Event::LiveData => self.live_data(event),
+            other if !is_handed_on(other) => return,
+            _ => written(&event),
+        };
         let message = match message {
             Ok(message) => message,
             Err(error) => {

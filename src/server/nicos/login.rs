@@ -37,9 +37,9 @@ pub(in crate::server) struct Opened {
     pub(in crate::server) role: Role,
 }
 
-/// Events that beamq tells itself, of its own queue and jobs: NICOS's are about what the engine does there.
-const OURS: [Event; 13] = [
-    Event::Message,
+/// Events that beamq tells itself, of its own queue and jobs: NICOS's are about what the engine does there. A
+/// `message` is handed on unless it belongs to a job, of which clients hear from beamq.
+const OURS: [Event; 12] = [
     Event::Request,
     Event::Processing,
     Event::Blocked,
@@ -54,6 +54,9 @@ const OURS: [Event; 13] = [
     Event::Eta,
 ];
 
+/// Those of them that say which messages belong to a job.
+pub(super) const HEARD: [Event; 2] = [Event::Processing, Event::Done];
+
 /// Whether NICOS's event is handed on to clients.
 pub(super) fn is_handed_on(event: Event) -> bool {
     !OURS.contains(&event)
@@ -64,7 +67,7 @@ impl NicosAccess {
         let mask = match dialect {
             // The native dialect has events of its own and none of NICOS's.
             Dialect::Native => Event::ALL.to_vec(),
-            Dialect::Proxy => OURS.to_vec(),
+            Dialect::Proxy => OURS.into_iter().filter(|event| !HEARD.contains(event)).collect(),
         };
         Options { mask, ..Options::default() }
     }

@@ -151,7 +151,11 @@ impl Engine {
                 told.end = Some(*end);
             }
             // Only an engine whose scripts live elsewhere says these.
-            event @ (EngineEvent::AskedNoMore(_) | EngineEvent::Lost(..)) => panic!("{event:?}"),
+            event @ (EngineEvent::AskedNoMore(_)
+            | EngineEvent::PausedElsewhere(..)
+            | EngineEvent::ResumedElsewhere(_)
+            | EngineEvent::ExpectedEnd(..)
+            | EngineEvent::Lost(..)) => panic!("{event:?}"),
         }
     }
 
