@@ -10,4 +10,4 @@ pub mod simulation;
 pub mod static_check;
 
 pub use final_word::{CompileLimits, Compiler, FinalWord, Unheard};
-pub use static_check::{SCRIPT_LIMIT, check_script, diagnose_script};
+pub use static_check::{Host, SCRIPT_LIMIT, check_script, diagnose_script, diagnose_script_for};

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::diagnose_script;
+use super::{Host, diagnose_script_for};
 use crate::{
     catalogue::Catalogue,
     nicos::{Connection, EventStream, Login, NicosError, NicosEvent, Options},
@@ -102,7 +102,8 @@ impl NicosSimulator {
     pub async fn simulate(&self, name: &str, source: &Arc<str>, catalogue: &Arc<Catalogue>) -> NicosRun {
         let _place = self.places.acquire().await.ok();
         let (text, known) = (Arc::clone(source), Arc::clone(catalogue));
-        let reading = task::spawn_blocking(move || diagnose_script("<script>", &text, &known));
+        let reading =
+            task::spawn_blocking(move || diagnose_script_for(Host::Nicos, "<script>", &text, &known));
         let mut account = Account::default();
         let running = async {
             if let Err(stopped) = self.run(name, source, &mut account).await {

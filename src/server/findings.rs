@@ -24,7 +24,7 @@ use tokio::{
 use super::{catalogue, clients::ReplyTo, dispatcher::Dispatcher, inside::Inside, views};
 use crate::{
     catalogue::{Catalogue, Diagnostic, Source},
-    dryrun::{Compiler, FinalWord, Unheard, diagnose_script, static_check::SYNTAX_ERROR},
+    dryrun::{Compiler, FinalWord, Host, Unheard, diagnose_script_for, static_check::SYNTAX_ERROR},
     protocol::{
         EventBody, JobEvent, RpcError,
         view::{Finding, JobView, Severity},
@@ -165,6 +165,11 @@ impl Dispatcher {
         self.examine(&waiting, None);
     }
 
+    /// What runs the scripts.
+    pub(super) fn host(&self) -> Host {
+        if self.has_nicos() { Host::Nicos } else { Host::Process }
+    }
+
     /// Reads what jobs run, outside the loop. A reply goes out once the first of them was read.
     pub(super) fn examine(&mut self, jobs: &[JobId], reply: Option<AwaitedReply>) {
         let groups = self.groups(jobs);
@@ -175,6 +180,7 @@ impl Dispatcher {
             return;
         }
         let reading = Reading {
+            host: self.host(),
             by: Arc::clone(&self.in_force.catalogue),
             compiler: Arc::clone(&self.settings.compiler),
             to_loop: self.to_self.clone(),
@@ -258,6 +264,7 @@ impl Dispatcher {
 
 /// Reads jobs one after the other.
 struct Reading {
+    host: Host,
     by: Arc<Catalogue>,
     compiler: Arc<Compiler>,
     to_loop: mpsc::UnboundedSender<Inside>,
@@ -326,7 +333,7 @@ impl Reading {
                 return None;
             }
         };
-        let mut reading = task::spawn(read(Arc::clone(&source), Arc::clone(&self.by)));
+        let mut reading = task::spawn(read(self.host, Arc::clone(&source), Arc::clone(&self.by)));
         let found = match time::timeout(LONGEST, &mut reading).await {
             Ok(found) => found,
             Err(_) => {
@@ -371,7 +378,7 @@ impl Reading {
         let findings = if nothing_new {
             findings
         } else {
-            let mut found = read(Arc::clone(source), Arc::clone(&self.by)).await;
+            let mut found = read(self.host, Arc::clone(source), Arc::clone(&self.by)).await;
             heard.settle(source, &mut found).into()
         };
         self.tell(&group, findings, Some(Arc::new(heard)), None);
@@ -379,12 +386,12 @@ impl Reading {
 }
 
 /// Reads a script by a catalogue, when its turn has come.
-pub(super) async fn read(script: Arc<str>, catalogue: Arc<Catalogue>) -> Vec<Diagnostic> {
+pub(super) async fn read(host: Host, script: Arc<str>, catalogue: Arc<Catalogue>) -> Vec<Diagnostic> {
     let permit = READERS.acquire().await.ok();
     let reading = task::spawn_blocking(move || {
         // It is given back when the reading ends, also when nobody waits for it any more.
         let _permit = permit;
-        diagnose_script(NAME, &script, &catalogue)
+        diagnose_script_for(host, NAME, &script, &catalogue)
     });
     reading.await.unwrap_or_default()
 }
@@ -403,9 +410,9 @@ pub(super) fn settle(word: &FinalWord, script: &str, found: &mut Vec<Diagnostic>
 }
 
 /// What reading a job finds, without asking the interpreter.
-pub(super) async fn of_body(body: &JobBody, by: &Arc<Catalogue>) -> Vec<Finding> {
+pub(super) async fn of_body(host: Host, body: &JobBody, by: &Arc<Catalogue>) -> Vec<Finding> {
     match body {
-        JobBody::Script { source, .. } => shown(&read(Arc::clone(source), Arc::clone(by)).await),
+        JobBody::Script { source, .. } => shown(&read(host, Arc::clone(source), Arc::clone(by)).await),
         JobBody::Commands(calls) => catalogue::findings(by, calls),
     }
 }

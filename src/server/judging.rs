@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     catalogue::Catalogue,
-    dryrun::{Compiler, static_check::SYNTAX_ERROR},
+    dryrun::{Compiler, Host, static_check::SYNTAX_ERROR},
     protocol::{
         Request, RpcError,
         request::DryRunMode,
@@ -27,7 +27,7 @@ use crate::{
 impl Dispatcher {
     /// Judges a script, calls or a job: by reading them, and by running them on virtual time if wished.
     pub(super) fn judge(&mut self, to: ReplyTo, request: Request) {
-        let catalogue = Arc::clone(&self.in_force.catalogue);
+        let (host, catalogue) = (self.host(), Arc::clone(&self.in_force.catalogue));
         let compiler = Arc::clone(&self.settings.compiler);
         let (body, mode, job) = match request {
             Request::DryRunScript(params) => {
@@ -60,20 +60,21 @@ impl Dispatcher {
                 (None, Some(id)) => readings::ended_body(&journal, id).await?,
                 (None, None) => return Err(RpcError::internal_error("there is nothing to judge")),
             };
-            judged(body, catalogue, compiler, bench).await
+            judged(host, body, catalogue, compiler, bench).await
         });
     }
 }
 
 /// What is to be said about a script or calls.
 async fn judged(
+    host: Host,
     body: JobBody,
     catalogue: Arc<Catalogue>,
     compiler: Arc<Compiler>,
     bench: Option<Bench>,
 ) -> Result<DryRunReport, RpcError> {
     let read = match &body {
-        JobBody::Script { source, .. } => script_report(Arc::clone(source), catalogue, compiler).await,
+        JobBody::Script { source, .. } => script_report(host, Arc::clone(source), catalogue, compiler).await,
         JobBody::Commands(calls) => calls_report(calls.clone(), catalogue).await?,
     };
     // What does not compile cannot be run, and calls with errors are refused by the first of them.
@@ -89,6 +90,7 @@ async fn judged(
 
 /// The errors in the scripts of a submission, by the number of the job.
 pub(super) async fn errors_of(
+    host: Host,
     scripts: Vec<(usize, Arc<str>)>,
     catalogue: Arc<Catalogue>,
     compiler: Arc<Compiler>,
@@ -100,7 +102,8 @@ pub(super) async fn errors_of(
             Some(found) => found.clone(),
             None => {
                 let report =
-                    script_report(Arc::clone(&script), Arc::clone(&catalogue), Arc::clone(&compiler)).await;
+                    script_report(host, Arc::clone(&script), Arc::clone(&catalogue), Arc::clone(&compiler))
+                        .await;
                 let found = report.findings;
                 let errors: Vec<_> =
                     found.into_iter().filter(|finding| finding.severity == Severity::Error).collect();
@@ -116,8 +119,13 @@ pub(super) async fn errors_of(
 }
 
 /// Reads a script and asks the interpreter about its syntax.
-async fn script_report(script: Arc<str>, catalogue: Arc<Catalogue>, compiler: Arc<Compiler>) -> DryRunReport {
-    let reading = findings::read(Arc::clone(&script), catalogue);
+async fn script_report(
+    host: Host,
+    script: Arc<str>,
+    catalogue: Arc<Catalogue>,
+    compiler: Arc<Compiler>,
+) -> DryRunReport {
+    let reading = findings::read(host, Arc::clone(&script), catalogue);
     let (mut found, word) = tokio::join!(reading, compiler.final_word(&script));
     let unheard = match word {
         Ok(word) => {

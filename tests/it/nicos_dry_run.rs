@@ -97,12 +97,23 @@ async fn what_would_go_wrong_is_found_with_its_line_and_without_the_values_of_va
     assert_eq!(report["totals"]["seconds"]["expected"], Value::Null);
     assert!(!report.to_string().contains("= 31415"), "{report:#}");
 
+    // Reading the script has found this already, at the same line.
     let report = dry_run(&user, "import sys\nsys.exit()\n").await;
+    assert_eq!(
+        (&report["ok"], &finding(&report, "nicos_exit")["line"]),
+        (&json!(false), &json!(2)),
+        "{report:#}"
+    );
+    let report = dry_run(&user, "def leave():\n    raise SystemExit\nleave()\n").await;
     assert!(finding(&report, "script_error")["hint"].as_str().unwrap().contains("thread"), "{report:#}");
 
     let report = dry_run(&user, "import time\ntime.sleep(5)\n").await;
     let error = finding(&report, "script_error");
     assert!(error["message"].as_str().unwrap().contains("instead of 'time.sleep'"), "{report:#}");
+    user.call("queue.hold", json!({})).await;
+    let submitted = json!({"job": {"name": "sleeps", "script": "import time\ntime.sleep(5)\n"}});
+    let submitted = user.call("job.submit", submitted).await;
+    assert_eq!(submitted["findings"][0]["code"], "nicos_time_sleep", "{submitted:#}");
 
     let report = dry_run(&user, "from nicos import session\nsession.log.warning('careful')\n").await;
     assert_eq!(report["ok"], true, "{report:#}");

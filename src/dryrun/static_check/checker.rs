@@ -9,6 +9,7 @@ use ruff_python_ast::{
 use ruff_text_size::Ranged;
 
 use super::{
+    Host,
     bindings::{Binding, Scope},
     builtins::is_builtin,
     diagnostic, flow,
@@ -37,6 +38,7 @@ pub(super) enum Callee {
 }
 
 pub(super) struct Checker<'a> {
+    pub(super) host: Host,
     pub(super) source: &'a Arc<Source>,
     pub(super) catalogue: &'a Catalogue,
     pub(super) found: Vec<Diagnostic>,
@@ -47,9 +49,14 @@ pub(super) struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(source: &'a Arc<Source>, catalogue: &'a Catalogue, body: &'a [Stmt]) -> Self {
+    pub(super) fn new(
+        host: Host,
+        source: &'a Arc<Source>,
+        catalogue: &'a Catalogue,
+        body: &'a [Stmt],
+    ) -> Self {
         let scopes = vec![Scope::of(body)];
-        Self { source, catalogue, found: Vec::new(), scopes, loops: 0, calls: 0 }
+        Self { host, source, catalogue, found: Vec::new(), scopes, loops: 0, calls: 0 }
     }
 
     pub(super) fn check(&mut self, body: &'a [Stmt]) {

@@ -2,7 +2,7 @@
 
 use ruff_python_ast::ExprCall;
 
-use super::{checker::Checker, literal};
+use super::{Host, checker::Checker, literal};
 use crate::protocol::view::Severity;
 
 /// A longer `time.sleep`, in seconds, is worth a second look.
@@ -23,6 +23,9 @@ const WINDOWS: [&str; 8] = [
 impl Checker<'_> {
     /// Judges the call of something that is no command.
     pub(super) fn habit(&mut self, call: &ExprCall, path: &str) {
+        if self.host == Host::Nicos && self.habit_in_nicos(call, path) {
+            return;
+        }
         let func = call.func.as_ref();
         match path {
             "builtins.input" => self.question(call),

@@ -13,6 +13,7 @@ mod depth;
 mod flow;
 mod habits;
 mod literal;
+mod nicos;
 mod semantics;
 mod syntax;
 
@@ -35,6 +36,16 @@ const STACK: usize = 128 << 20;
 /// The code of findings about what Python itself would refuse.
 pub const SYNTAX_ERROR: &str = "syntax_error";
 
+/// What runs the scripts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Host {
+    /// A process of the script's own.
+    #[default]
+    Process,
+    /// A NICOS daemon.
+    Nicos,
+}
+
 /// What is to be said about a script, in the order of its lines. An error means that it will fail.
 #[must_use]
 pub fn check_script(source: &str, catalogue: &Catalogue) -> Vec<Finding> {
@@ -45,6 +56,12 @@ pub fn check_script(source: &str, catalogue: &Catalogue) -> Vec<Finding> {
 /// Checks a script like [`check_script`], with everything that is needed to show what was found.
 #[must_use]
 pub fn diagnose_script(name: &str, source: &str, catalogue: &Catalogue) -> Vec<Diagnostic> {
+    diagnose_script_for(Host::Process, name, source, catalogue)
+}
+
+/// The same for scripts that run there.
+#[must_use]
+pub fn diagnose_script_for(host: Host, name: &str, source: &str, catalogue: &Catalogue) -> Vec<Diagnostic> {
     if source.len() > SCRIPT_LIMIT {
         let empty = Arc::new(Source::new(name, ""));
         let message = format!(
@@ -56,7 +73,7 @@ pub fn diagnose_script(name: &str, source: &str, catalogue: &Catalogue) -> Vec<D
     }
     let source = Arc::new(Source::new(name, source.strip_prefix('\u{feff}').unwrap_or(source)));
     let found = thread::scope(|scope| {
-        let check = || check(&source, catalogue);
+        let check = || check(host, &source, catalogue);
         let thread = thread::Builder::new().name("beamq-check".into()).stack_size(STACK);
         thread.spawn_scoped(scope, check).ok().and_then(|checking| checking.join().ok())
     });
@@ -66,7 +83,7 @@ pub fn diagnose_script(name: &str, source: &str, catalogue: &Catalogue) -> Vec<D
     })
 }
 
-fn check(source: &Arc<Source>, catalogue: &Catalogue) -> Vec<Diagnostic> {
+fn check(host: Host, source: &Arc<Source>, catalogue: &Catalogue) -> Vec<Diagnostic> {
     if let Some(at) = source.text.find('\0') {
         let message = "source code string cannot contain null bytes".to_owned();
         return vec![diagnostic(source, Severity::Error, SYNTAX_ERROR, at..at + 1, message)];
@@ -75,7 +92,7 @@ fn check(source: &Arc<Source>, catalogue: &Catalogue) -> Vec<Diagnostic> {
         return vec![too_deep];
     }
     let parsed = ruff_python_parser::parse_unchecked_source(&source.text, PySourceType::Python);
-    let mut checker = Checker::new(source, catalogue, parsed.suite());
+    let mut checker = Checker::new(host, source, catalogue, parsed.suite());
     checker.check(parsed.suite());
     let mut found = checker.found;
     let wrong = match syntax::first_error(source, &parsed) {

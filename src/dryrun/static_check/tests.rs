@@ -122,6 +122,17 @@ fn python_like() -> impl Strategy<Value = String> {
     prop::collection::vec(pieces, 0..60).prop_map(|pieces| pieces.concat())
 }
 
+#[test]
+fn what_goes_wrong_in_nicos_alone_is_found_where_nicos_runs_the_script() {
+    let script = "import sys, time, beamq\nfrom os import _exit\ninput('?')\ntime.sleep(5)\n\
+                  leave = [lambda: sys.exit(), lambda: _exit(1), lambda: quit()]\nbeamq.step('a')\n";
+    let found = diagnose_script_for(Host::Nicos, "script.py", script, &Catalogue::default());
+    let found: Vec<_> = found.iter().map(|one| (one.place.line_and_column().0, one.code)).collect();
+    let exits = [(5, "nicos_exit"), (5, "nicos_exit"), (5, "nicos_exit"), (6, "nicos_no_beamq")];
+    assert_eq!(found, [&[(3, "nicos_input"), (4, "nicos_time_sleep")][..], &exits].concat());
+    assert!(codes(script).iter().all(|code| !code.starts_with("nicos")));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 

@@ -179,12 +179,12 @@ impl Dispatcher {
 
     /// Reads every waiting script without running any.
     fn read_queue(&mut self, to: ReplyTo) {
-        let catalogue = Arc::clone(&self.in_force.catalogue);
+        let (host, catalogue) = (self.host(), Arc::clone(&self.in_force.catalogue));
         let snapshot = self.forecast_snapshot(Self::now());
         self.later(to, async move {
             let mut jobs = Vec::new();
             for job in snapshot.waiting {
-                let read = findings::of_body(&job.spec.body, &catalogue).await;
+                let read = findings::of_body(host, &job.spec.body, &catalogue).await;
                 jobs.push(JobForecast {
                     id: job.id,
                     ok: read.iter().all(|finding| finding.severity != Severity::Error),
@@ -214,11 +214,11 @@ impl Dispatcher {
         let bench = self.bench(None).map_err(|error| error.message)?;
         let uuid = uuid.unwrap_or_else(|| "0".into());
         let to_self = self.to_self.clone();
-        let catalogue = Arc::clone(&self.in_force.catalogue);
+        let (host, catalogue) = (self.host(), Arc::clone(&self.in_force.catalogue));
         let mut spec = unqueued(JobBody::Script { source: code, black_box: false });
         spec.name = name.unwrap_or(spec.name);
         let task = async move {
-            let read = findings::of_body(&spec.body, &catalogue).await;
+            let read = findings::of_body(host, &spec.body, &catalogue).await;
             let (report, told) = bench.report_and_words(&spec, read).await;
             to_self.send(Inside::ProxySimulated(Box::new(ProxySimulated { uuid, report, told }))).ok();
         };

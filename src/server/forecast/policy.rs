@@ -123,12 +123,12 @@ impl Dispatcher {
     }
 
     fn read_scripts(&mut self, to: ReplyTo, what: Wanted, scripts: Vec<(usize, Arc<str>)>) {
-        let catalogue = Arc::clone(&self.in_force.catalogue);
+        let (host, catalogue) = (self.host(), Arc::clone(&self.in_force.catalogue));
         let compiler = Arc::clone(&self.settings.compiler);
         let to_self = self.to_self.clone();
         let reading = async move {
             let mut refusals = BTreeMap::new();
-            for (n, errors) in judging::errors_of(scripts, catalogue, compiler).await {
+            for (n, errors) in judging::errors_of(host, scripts, catalogue, compiler).await {
                 refusals.extend(refusal(errors).map(|refusal| (n, refusal)));
             }
             to_self.send(Inside::Checked(Box::new(Checked { to, what, refusals }))).ok();
