@@ -219,7 +219,10 @@ async fn pauses_of_others_are_followed_and_either_side_lets_the_script_go_on() {
     user.settles(&id, "paused").await;
     let from = user.seen.len();
     user.call("run.resume", json!({})).await;
-    event(&mut events, Event::Status, |status| status[0] == 0).await;
+    let runs = [json!("session.daemon_device._controller.status == 0"), json!(false)];
+    while nicos.call(Command::Eval, &runs).await.unwrap() != json!(true) {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     assert_eq!(user.job(&id).await["state"], "running");
 
     // Paused there, let go on there.
