@@ -262,6 +262,9 @@ async fn the_python_files_of_the_catalogue_are_compiled_before_a_simulation_and_
     let first = compiled();
     assert_eq!(first.len(), 1, "it is there before any job has imported it");
     hooks(3600).unwrap();
+    // Python looks at the second in which a file was written before it compiles it anew.
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(10);
+    std::fs::File::options().write(true).open(lab.join("hooks.py")).unwrap().set_modified(later).unwrap();
     assert_eq!(expected(&fixture.good(script).await), 3600.0);
     assert_ne!(compiled(), first);
 }
