@@ -62,8 +62,7 @@ pub(super) fn job(machine: &JobMachine, now: Timestamp) -> JobView {
     view.started_at = machine.started_at.map(Into::into);
     view.finished_at = machine.finished_at.map(Into::into);
     view.elapsed = elapsed(machine, now);
-    // A report says what went wrong.
-    view.report = machine.report.as_deref().filter(|_| state != JobStateName::Succeeded).cloned();
+    view.report = machine.report.as_deref().cloned();
     if matches!(state, JobStateName::Succeeded | JobStateName::SucceededWithErrors) {
         view.progress = Some(beamq_machines::Progress { percent: Some(100.0), ..Default::default() });
     }

@@ -241,7 +241,7 @@ pub struct JobView {
     /// count the calls from 1. It follows the job, with an `event.job` when it changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
-    /// What went wrong; absent for a job that succeeded.
+    /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
     /// Whole form: the Python source.
