@@ -94,6 +94,7 @@ pub(in crate::server) fn start(
         known: HashMap::new(),
         kept: HashMap::new(),
         endless: HashMap::new(),
+        untold: Vec::new(),
         clock: 0,
         to_loop,
     };
@@ -115,6 +116,8 @@ struct Forecaster {
     /// What was found of texts that never come to an end, wherever the instrument was: to find that out
     /// again takes as long as a simulation may take.
     endless: HashMap<Key, Arc<JobPlan>>,
+    /// What was found and not told yet.
+    untold: Plans,
     /// Counts the uses of what is kept.
     clock: u64,
     to_loop: mpsc::UnboundedSender<Inside>,
@@ -274,6 +277,12 @@ impl Forecaster {
     /// Simulates the jobs of a queue in the order in which they run. `None` when it was given up: the
     /// queue has changed, or nobody waits for the answer any more.
     async fn chain(&mut self, snapshot: &Snapshot, answer: Option<&Answer>) -> Option<Plans> {
+        let found = self.one_after_the_other(snapshot, answer).await;
+        self.tell_untold();
+        found
+    }
+
+    async fn one_after_the_other(&mut self, snapshot: &Snapshot, answer: Option<&Answer>) -> Option<Plans> {
         let mut state = snapshot.start.clone();
         let mut found = Vec::new();
         let mut busy_s = None;
@@ -305,6 +314,7 @@ impl Forecaster {
         for job in snapshot.waiting.iter().filter(|job| job.held) {
             let task = Task { id: job.id, spec: &job.spec, owner: &job.owner, begins_at: None };
             found.push((job.id, self.simulated(snapshot, &task, &state, false, answer).await?));
+            tokio::task::yield_now().await;
         }
         Some(found)
     }
@@ -328,6 +338,7 @@ impl Forecaster {
                 return Some(known.cloned().unwrap_or_else(|| self.quick(snapshot, task.spec)));
             }
             None => {
+                self.tell_untold();
                 if answer.is_none() {
                     self.let_jobs_begin().await;
                     if self.is_wanted_elsewhere(snapshot) {
@@ -454,7 +465,19 @@ impl Forecaster {
         }
         let told = if whole { Arc::clone(plan) } else { Arc::new(plan.summary()) };
         self.known.insert(task.id, Arc::clone(&told));
-        self.tell(vec![(task.id, told)]);
+        self.untold.push((task.id, told));
+        if self.untold.len() >= AT_ONCE {
+            self.tell_untold();
+        }
+    }
+
+    /// Tells what was found. The loop looks ahead over the whole queue each time, so what is known of ten
+    /// thousand equal jobs must not reach it one by one.
+    fn tell_untold(&mut self) {
+        if !self.untold.is_empty() {
+            let found = std::mem::take(&mut self.untold);
+            self.tell(found);
+        }
     }
 
     fn keep(&mut self, keys: &Keys, task: &Task<'_>, plan: &Arc<JobPlan>) {
