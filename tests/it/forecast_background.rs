@@ -3,8 +3,9 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use tokio::time::{Duration, Instant, sleep};
 
-use crate::harness::{Home, Server, User, text};
+use crate::harness::{DEADLINE, Home, Server, User, text};
 
 /// Estimates in the background as they are by default.
 async fn server() -> (Server, User) {
@@ -67,6 +68,29 @@ async fn the_same_script_from_the_same_state_is_simulated_once() {
     let forecast = user.call("dryrun.queue", json!({})).await;
     let found = |n: usize| forecast["jobs"][n]["estimate"]["expected_s"].as_f64().unwrap();
     assert_eq!((found(1), found(2)), (seconds, seconds), "nor again in another order: {forecast}");
+}
+
+#[tokio::test]
+async fn what_is_known_of_many_equal_jobs_is_told_together() {
+    let (_server, mut user) = server().await;
+    let job =
+        |n: u32| json!({"name": format!("job {n}"), "script": "import time\ntime.sleep(5)\n", "held": true});
+    user.call("job.submit_batch", json!({"jobs": (0..1_000).map(job).collect::<Vec<_>>()})).await;
+    let is_simulated = |job: &Value| job["estimate"]["source"] == "simulated";
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let queue = user.call("queue.get", json!({"limit": 1_000})).await;
+        let waiting = queue["waiting"].as_array().unwrap();
+        assert_eq!(waiting.len(), 1_000);
+        user.catch_up();
+        if waiting.iter().all(is_simulated) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "not all of them have a simulated estimate");
+        sleep(Duration::from_millis(50)).await;
+    }
+    let told = user.seen.iter().filter(|event| is_simulated(&event["params"]["job"])).count();
+    assert!(told < 100, "{told} of 1000 equal jobs were told one by one");
 }
 
 #[tokio::test]

@@ -22,9 +22,10 @@ const DELIVERIES: u32 = 6;
 pub(super) enum Verdict {
     /// It is new, and has this number now.
     New(u64),
-    /// It was here before and is still being worked on: its reply will come.
-    UnderWay { number: u64 },
-    /// It was here before; this was the reply, if it had one.
+    /// It was here before and is not known to be committed. Its reply will come, or this is it already: of the
+    /// reply and the news of the commit either may be the first.
+    UnderWay { number: u64, reply: Option<Arc<str>> },
+    /// It was here before, and is done with; this was the reply, if it had one.
     Answered { reply: Option<Arc<str>> },
     /// It comes again and again without an end.
     Poison,
@@ -83,11 +84,12 @@ impl Repeats {
         else {
             return Verdict::New(self.remember(keys, body));
         };
+        let reply = request.reply.clone();
         if request.committed {
-            return Verdict::Answered { reply: request.reply.clone() };
+            return Verdict::Answered { reply };
         }
         request.deliveries += 1;
-        if request.deliveries >= DELIVERIES { Verdict::Poison } else { Verdict::UnderWay { number } }
+        if request.deliveries >= DELIVERIES { Verdict::Poison } else { Verdict::UnderWay { number, reply } }
     }
 
     fn request(&self, key: u64) -> Option<&Request> {
@@ -167,9 +169,12 @@ mod tests {
         let mut repeats = Repeats::default();
         let a = queue("a");
         assert_eq!(repeats.judge(&a, Some("m1"), Some("c1"), b"x"), Verdict::New(1));
-        assert_eq!(repeats.judge(&a, Some("m1"), Some("c1"), b"x"), Verdict::UnderWay { number: 1 });
+        let under_way = |reply| Verdict::UnderWay { number: 1, reply };
+        assert_eq!(repeats.judge(&a, Some("m1"), Some("c1"), b"x"), under_way(None));
         let reply: Arc<str> = "done".into();
         repeats.replied(1, &reply);
+        let early = repeats.judge(&a, Some("m1b"), Some("c1"), b"x");
+        assert_eq!(early, under_way(Some(Arc::clone(&reply))), "before the news of the commit");
         repeats.committed(1);
         let answered = Verdict::Answered { reply: Some(reply) };
         assert_eq!(repeats.judge(&a, Some("m1"), None, b"x"), answered, "by the message id");

@@ -404,19 +404,13 @@ impl Transport {
         let verdict = self.repeats().judge(&queue, Some(message_id), correlation.as_deref(), &frame.body);
         let number = match verdict {
             Verdict::New(number) => number,
-            Verdict::UnderWay { number } => {
+            Verdict::UnderWay { number, reply } => {
+                self.answer_again(queue, correlation, reply);
                 self.unacknowledged.entry(number).or_default().extend(ack);
                 return None;
             }
             Verdict::Answered { reply } => {
-                match (reply, self.sessions.get_mut(queue.name())) {
-                    (Some(reply), Some(session)) => {
-                        session.is_here();
-                        session.answer_again(correlation.as_deref(), reply);
-                    }
-                    (Some(reply), None) => self.answer_without_session(queue, correlation, reply),
-                    (None, _) => {}
-                }
+                self.answer_again(queue, correlation, reply);
                 return ack;
             }
             Verdict::Poison => {
@@ -447,6 +441,18 @@ impl Transport {
         }
         self.unacknowledged.entry(number).or_default().extend(ack);
         None
+    }
+
+    /// Sends a reply once more, if there was one.
+    fn answer_again(&mut self, queue: ReplyQueue, correlation: Option<String>, reply: Option<Arc<str>>) {
+        match (reply, self.sessions.get_mut(queue.name())) {
+            (Some(reply), Some(session)) => {
+                session.is_here();
+                session.answer_again(correlation.as_deref(), reply);
+            }
+            (Some(reply), None) => self.answer_without_session(queue, correlation, reply),
+            (None, _) => {}
+        }
     }
 
     /// Sends a reply once more to somebody whose session has ended since.
