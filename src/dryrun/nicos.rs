@@ -260,8 +260,8 @@ impl Account {
         let raised = text.strip_prefix(RAISED);
         let mut finding = match raised {
             Some(raised) => of_error(raised),
-            None if level >= ERROR => warning_or(Severity::Error, "command_error", text.to_owned()),
-            None => warning_or(Severity::Warning, CODES[0], text.to_owned()),
+            None if level >= ERROR => Finding::new(Severity::Error, "command_error", text.to_owned()),
+            None => Finding::new(Severity::Warning, CODES[0], text.to_owned()),
         };
         finding.line = finding.line.or_else(|| line_in_script(traceback));
         if let Some(device) = raised.and_then(beyond_limits) {
@@ -297,7 +297,7 @@ impl Account {
         self.told.devices = Some(devices.clone());
         if self.seconds.is_none() && self.findings.iter().all(|one| one.severity != Severity::Error) {
             let message = "NICOS's dry run failed and did not say why".to_owned();
-            self.find(warning_or(Severity::Error, "script_error", message));
+            self.find(Finding::new(Severity::Error, "script_error", message));
         }
     }
 
@@ -308,20 +308,20 @@ impl Account {
         let finding = match why {
             Stopped::NotRun(why) => {
                 let message = format!("the script was not run: {why}");
-                warning_or(Severity::Warning, "not_simulated", message)
+                Finding::new(Severity::Warning, "not_simulated", message)
             }
             Stopped::Refused(why) => of_error(&shifted(&why)),
             Stopped::TooLong => {
                 self.cut_short = true;
                 let message = format!("after {RUNS_AT_MOST_S} s of the simulation the script has not ended");
                 let hint = "the dry run ends here; the script may well be right";
-                Finding { hint: Some(hint.into()), ..warning_or(Severity::Error, "too_long", message) }
+                Finding { hint: Some(hint.into()), ..Finding::new(Severity::Error, "too_long", message) }
             }
             Stopped::Early => {
                 self.cut_short = true;
                 let message = "NICOS's simulator ended early and did not say why".to_owned();
                 let hint = "the log of the NICOS daemon may have more; does <root of NICOS>/bin/nicos-simulate exist?";
-                Finding { hint: Some(hint.into()), ..warning_or(Severity::Warning, "ended_early", message) }
+                Finding { hint: Some(hint.into()), ..Finding::new(Severity::Warning, "ended_early", message) }
             }
         };
         self.find(finding);
@@ -333,7 +333,7 @@ impl Account {
             let message = "NICOS runs dry runs without its sandbox: its devices are simulated, and whatever else the \
                            script does has really happened";
             let hint = "sandbox_simulation in nicos.conf; look at docs/nicos.md";
-            let finding = warning_or(Severity::Note, "confinement", message.to_owned());
+            let finding = Finding::new(Severity::Note, "confinement", message.to_owned());
             self.find(Finding { hint: Some(hint.into()), ..finding });
         }
         let mut findings = found;
@@ -377,21 +377,7 @@ fn of_error(text: &str) -> Finding {
     Finding {
         line: line_of_syntax_error(&message),
         hint: ends_thread.then(|| hint.to_owned()),
-        ..warning_or(Severity::Error, "script_error", message)
-    }
-}
-
-fn warning_or(severity: Severity, code: &str, message: String) -> Finding {
-    Finding {
-        severity,
-        code: code.into(),
-        file: None,
-        line: None,
-        column: None,
-        command: None,
-        parameter: None,
-        message,
-        hint: None,
+        ..Finding::new(Severity::Error, "script_error", message)
     }
 }
 

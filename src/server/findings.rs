@@ -443,15 +443,5 @@ pub(super) fn not_compiled(unheard: &Unheard) -> Finding {
 }
 
 fn note(code: &str, message: String) -> Finding {
-    Finding {
-        severity: Severity::Note,
-        code: code.into(),
-        file: None,
-        line: None,
-        column: None,
-        command: None,
-        parameter: None,
-        message,
-        hint: None,
-    }
+    Finding::new(Severity::Note, code, message)
 }

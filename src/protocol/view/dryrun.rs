@@ -51,6 +51,24 @@ pub struct Finding {
     pub hint: Option<String>,
 }
 
+impl Finding {
+    /// A finding about the whole: the place, what it is about and the hint are added where they are known.
+    #[must_use]
+    pub fn new(severity: Severity, code: &str, message: impl Into<String>) -> Self {
+        Self {
+            severity,
+            code: code.to_owned(),
+            file: None,
+            line: None,
+            column: None,
+            command: None,
+            parameter: None,
+            message: message.into(),
+            hint: None,
+        }
+    }
+}
+
 /// A time that is not known exactly, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Seconds {

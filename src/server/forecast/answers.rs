@@ -316,15 +316,8 @@ fn forecast(
 /// What is to be said about a job that the times alone tell.
 fn about_times(found: &Outlook, id: JobId, spec: &JobSpec, plan: Option<&Arc<JobPlan>>) -> Vec<Finding> {
     let finding = |code: &str, message: String, hint: &str| Finding {
-        severity: Severity::Warning,
-        code: code.into(),
-        file: None,
-        line: None,
-        column: None,
-        command: None,
-        parameter: None,
-        message,
         hint: Some(hint.into()),
+        ..Finding::new(Severity::Warning, code, message)
     };
     let mut findings = Vec::new();
     if found.expires.contains(&id) {
