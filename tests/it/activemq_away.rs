@@ -179,13 +179,10 @@ async fn a_silent_client_is_closed(mut broker: Broker) {
     assert_eq!(clients(watcher.call("server.status", json!({})).await), 3);
     let id = watcher.submit("chatty", "for n in range(30000):\n    print('x' * 100)").await;
     let began = Instant::now();
-    let mut slowest = Duration::ZERO;
     let mut n = 0;
     loop {
         n += 1;
-        let asked = Instant::now();
         other.call(&format!("{n}"), "server.info", json!({})).await;
-        slowest = slowest.max(asked.elapsed());
         let left = clients(watcher.call("server.status", json!({})).await);
         if left == 2 {
             break;
@@ -193,8 +190,8 @@ async fn a_silent_client_is_closed(mut broker: Broker) {
         assert!(began.elapsed() < DEADLINE, "{left} clients, {}", server.home.log());
     }
     watcher.ends(&id, "succeeded").await;
-    eprintln!("{n} requests meanwhile, the slowest in {slowest:?}");
-    assert!(slowest < Duration::from_secs(6), "the silent client held up another by {slowest:?}");
+    // Held up until the silent client was cut off, the other one would have had one or two answers.
+    assert!(n > 100, "the silent client held up another: {n} answers until it was cut off");
     state_is(&watcher, "connected").await;
     eventually("the log says why", || server.home.log().contains("a client is gone")).await;
     let audit = watcher.call("audit.list", json!({"limit": 50})).await;

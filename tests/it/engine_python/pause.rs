@@ -1,6 +1,6 @@
 //! Pause, resume and skip.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use beamq::engine::EngineCall;
 use beamq_machines::{Ending, PauseLevel};
@@ -169,10 +169,8 @@ async fn waits_of_a_library_that_poll_nicos_can_be_paused_and_skipped() {
     );
     engine.until_printed("polling").await;
     engine.until_in("waitfor_move").await;
-    let asked = Instant::now();
     engine.call(EngineCall::Pause(engine.job(), PauseLevel::Now));
     engine.until(|told| !told.paused.is_empty()).await;
-    assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
     assert_eq!(engine.told.paused, [Some(4)]);
     engine.call(EngineCall::Resume(engine.job()));
     // A skip may come before the library polls again; it is not lost.
