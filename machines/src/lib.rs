@@ -22,7 +22,7 @@ mod turn;
 pub use effect::{AbortStage, Announcement, Effect, EngineOrder, Notice, PauseLevel, PromptEnd};
 pub use ids::{JobId, PromptId, RequestId, SessionId};
 pub use progress::{Basis, Progress};
-pub use report::{CommandError, CommandInProgress, Ending, Phase, Report, TracebackFrame};
+pub use report::{CommandError, CommandInProgress, Ending, LocalVariable, Phase, Report, TracebackFrame};
 pub use role::Role;
 pub use spec::{CommandCall, JobBody, JobKind, JobSpec};
 pub use time::{Due, Timer, Timestamp};

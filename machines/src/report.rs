@@ -23,7 +23,8 @@ pub enum Phase {
     Killed,
 }
 
-/// One frame of a traceback, outermost first, trimmed to the user's own code.
+/// One frame of a traceback, outermost first, trimmed to the user's own code; with
+/// `engine.nicos.local_variables` also NICOS's below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TracebackFrame {
     /// The file, or the job's name for the script itself.
@@ -34,6 +35,18 @@ pub struct TracebackFrame {
     pub function: String,
     /// The text of the line.
     pub text: String,
+    /// The variables of the frame: of NICOS's own frames, if `engine.nicos.local_variables` is on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locals: Vec<LocalVariable>,
+}
+
+/// A variable when the error was raised.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LocalVariable {
+    /// Its name.
+    pub name: String,
+    /// Its value as Python shows it, cut when it is long.
+    pub value: String,
 }
 
 /// An error of a command that the script, or a library in it, went on after.

@@ -207,11 +207,13 @@ fn traceback(report: &Report, terminal: &Terminal) -> Vec<String> {
     if report.traceback.len() < 2 {
         return Vec::new();
     }
+    let faint = |text: &str| terminal.tone(Tone::Faint, &terminal.foreign(text));
     let frame = |frame: &beamq_machines::TracebackFrame| {
         let text = format!("    {}:{} in {}: {}", frame.file, frame.line, frame.function, frame.text.trim());
-        terminal.tone(Tone::Faint, &terminal.foreign(&text))
+        let locals = frame.locals.iter().map(|local| format!("        {} = {}", local.name, local.value));
+        std::iter::once(text).chain(locals).map(|line| faint(&line)).collect::<Vec<_>>()
     };
-    std::iter::once("  called from".to_owned()).chain(report.traceback.iter().map(frame)).collect()
+    std::iter::once("  called from".to_owned()).chain(report.traceback.iter().flat_map(frame)).collect()
 }
 
 /// How many lines of output a report on the terminal repeats; all of them are in `beamq output`.
@@ -356,6 +358,7 @@ mod tests {
             line,
             function: function.into(),
             text: text.into(),
+            locals: Vec::new(),
         };
         let report_of = Report {
             error_type: "NameError".into(),

@@ -127,6 +127,7 @@ impl Config {
             login,
             answer_within: nicos.answer_within.0,
             output_limit: self.output.keep_per_job.0,
+            local_variables: nicos.local_variables,
         })
     }
 

@@ -104,6 +104,10 @@ pub struct NicosConfig {
     /// answer. Default: `5s`.
     #[serde(default = "NicosConfig::default_answer_within")]
     pub answer_within: DurationText,
+    /// Whether the report of a script that failed in a command of NICOS has NICOS's own frames, with the values of
+    /// their variables. Reports are kept, and everybody who may log in can read them. Default: `false`.
+    #[serde(default)]
+    pub local_variables: bool,
     /// Which role each level of NICOS has.
     #[serde(default)]
     pub roles: NicosRoles,

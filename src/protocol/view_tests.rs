@@ -53,6 +53,7 @@ fn finished_job() -> JobView {
             line: 3,
             function: "<module>".into(),
             text: "1 / 0".into(),
+            locals: Vec::new(),
         }],
         output_tail: vec!["hello".into()],
         phase: Phase::Run,

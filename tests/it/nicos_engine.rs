@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     harness::{DEADLINE, Server, User, text},
     nicos_daemon::{Daemon, event},
+    proxy::Gui,
 };
 
 /// A script that runs until it is ended, and emits as many states as it can.
@@ -58,7 +59,7 @@ async fn what_a_script_writes_and_how_it_ends_is_told_as_of_any_other_job() {
     assert!(text(&errors[0]["message"]).contains("Out of bounds"), "{report:#}");
     assert!(user.output(job["id"].as_str().unwrap()).await.contains(&"after".to_owned()));
 
-    // The values of variables stay where they are.
+    // An error of Python has its way through the script.
     let source = "def divide(secret):\n    return 1 / (secret - secret)\n\nprint('x')\ndivide(31415)\n";
     let job = user.run(source).await;
     assert_eq!(job["state"], "failed", "{job:#}");
@@ -71,8 +72,19 @@ async fn what_a_script_writes_and_how_it_ends_is_told_as_of_any_other_job() {
         [5, 2],
         "{report:#}"
     );
-    assert!(!report.to_string().replace("divide(31415)", "").contains("31415"), "{report:#}");
     assert_eq!(report["output_tail"][0], "x");
+
+    let source = "try:\n    {}['k']\nexcept KeyError as error:\n    raise ValueError('b') from error\n";
+    let job = user.run(source).await;
+    let report = user.job(job["id"].as_str().unwrap()).await["report"].clone();
+    assert_eq!((&report["line"], &report["causes"]), (&json!(4), &json!(["KeyError: 'k'"])), "{report:#}");
+    assert_eq!(report["traceback"].as_array().unwrap().len(), 1, "{report:#}");
+
+    // What a script compiles may be bad without the script being so.
+    let job = user.run("x = 1\neval('x = (')\n").await;
+    let report = user.job(job["id"].as_str().unwrap()).await["report"].clone();
+    assert_eq!((&report["type"], &report["phase"]), (&json!("SyntaxError"), &json!("run")), "{report:#}");
+    assert_eq!(report["line"], 2, "{report:#}");
 
     let job = user.run("x = 1\nx = (\n").await;
     let report = user.job(job["id"].as_str().unwrap()).await["report"].clone();
@@ -83,6 +95,47 @@ async fn what_a_script_writes_and_how_it_ends_is_told_as_of_any_other_job() {
     let job = user.run("1 + 1").await;
     assert_eq!(job["state"], "succeeded");
     assert_eq!(user.output(job["id"].as_str().unwrap()).await, Vec::<String>::new());
+}
+
+/// Fails in a frame of NICOS, one of whose variables is shown as `hunter2`.
+const IN_NICOS: &str =
+    "class Place(float):\n    def __repr__(self):\n        return 'hunter2'\n\nm1.maw(Place(1000))\n";
+
+#[tokio::test]
+async fn the_values_of_variables_are_in_the_report_only_if_somebody_has_asked_for_them() {
+    let daemon = Daemon::start().await;
+    let (_nicos, mut events) = daemon.admin().await;
+    let server = daemon.server("").await;
+    let mut user = server.client().await;
+    let job = user.run(IN_NICOS).await;
+    let error = event(&mut events, Event::Message, |message| message[2] == 40).await;
+    assert!(text(&error[4]).contains(" = hunter2"), "NICOS tells it: {error}");
+    let report = user.job(job["id"].as_str().unwrap()).await["report"].clone();
+    assert_eq!((&report["type"], &report["line"]), (&json!("LimitError"), &json!(5)), "{report:#}");
+    assert_eq!(report["traceback"].as_array().unwrap().len(), 1, "{report:#}");
+    assert!(
+        report["traceback"][0]["locals"].is_null() && !report.to_string().contains("hunter2"),
+        "{report:#}"
+    );
+    drop(user);
+    drop(server);
+
+    let config = daemon.engine().replace("user: service", "user: service, local_variables: true");
+    let server = Server::with(&config).await;
+    let mut user = server.client().await;
+    let mut gui = Gui::login(&server, "ibex").await;
+    let job = user.run(IN_NICOS).await;
+    let report = user.job(job["id"].as_str().unwrap()).await["report"].clone();
+    let frames = report["traceback"].as_array().unwrap();
+    assert_eq!(
+        (&frames[0]["line"], &frames[0]["locals"], &report["line"]),
+        (&json!(5), &Value::Null, &json!(5))
+    );
+    assert!(frames.iter().skip(1).all(|frame| text(&frame["file"]).contains("/nicos/")), "{report:#}");
+    let target = json!({"name": "target", "value": "hunter2"});
+    assert!(frames[1]["locals"].as_array().unwrap().contains(&target), "{report:#}");
+    let message = gui.until_message("LimitError - Out of bounds").await;
+    assert!(text(&message[4]).contains(" = hunter2\n"), "{message}");
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! NICOS's messages: lines of output, errors of commands, and why a script failed.
 
-use beamq_machines::{CommandError, Phase, Report, TracebackFrame};
+use beamq_machines::{CommandError, Phase, Report};
 use serde_json::{Map, Value};
 
+use super::traceback::{self, Traceback, line_of, shortened};
 use crate::engine::OutputStream;
 
 /// The levels that mean something here.
@@ -13,12 +14,10 @@ const ERROR: i64 = 40;
 
 /// The logger of what no device says.
 const GENERAL: &str = "nicos";
-/// How NICOS names the script in tracebacks.
-const SCRIPT: &str = "<script>";
-/// The most of a traceback that is looked at.
-const LONGEST_TRACEBACK: usize = 1 << 20;
 /// A longer line of output is cut into several.
 const LONGEST_LINE: usize = 64 * 1024;
+/// The text of an error in a report is cut after so many characters, as with the python engine.
+const LONGEST_ERROR: usize = 10_000;
 
 /// A message.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +28,7 @@ pub(super) struct Message {
     pub(super) time: f64,
     pub(super) level: i64,
     pub(super) text: String,
-    /// With the values of variables, which stay here.
+    /// With the values of variables.
     pub(super) traceback: Option<String>,
     /// The request that it belongs to.
     pub(super) request: Option<String>,
@@ -46,7 +45,7 @@ impl Message {
             time: time.as_f64()?,
             level: level.as_i64()?,
             text: printable(text)?,
-            traceback: traceback.as_str().map(str::to_owned),
+            traceback: printable(traceback),
             request: rest.first().and_then(Value::as_str).map(str::to_owned),
         })
     }
@@ -79,6 +78,15 @@ impl Message {
         self.level >= ERROR
     }
 
+    /// The error as it is kept until the script ends: a hundred of them are no burden.
+    pub(super) fn kept(mut self) -> Self {
+        self.text = shortened(&self.text, LONGEST_ERROR);
+        if self.traceback.as_ref().is_some_and(|text| text.len() > traceback::LONGEST) {
+            self.traceback = self.traceback.map(|text| traceback::bounded(&text).to_owned());
+        }
+        self
+    }
+
     /// The error as one of a command that the script went on after.
     pub(super) fn as_command_error(&self, line: Option<u32>) -> CommandError {
         CommandError {
@@ -89,23 +97,30 @@ impl Message {
         }
     }
 
-    /// The error as the reason for the script's end.
-    pub(super) fn as_report(&self, source: &str, name: &str) -> Report {
+    /// The error as the reason for the script's end, with the values of variables if they are wanted.
+    pub(super) fn as_report(&self, source: &str, name: &str, variables: bool) -> Report {
         let text = self.text.trim_end();
-        let (error_type, message) = match text.split_once(" - ") {
-            Some((kind, message)) if kind.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.') => {
+        let written = self.traceback.as_deref().unwrap_or_default();
+        let Traceback { frames, causes, class } = Traceback::read(written, source, name, variables);
+        // Errors of NICOS have their category instead of their class.
+        let (error_type, message) = match (text.split_once(" - "), class) {
+            (Some((kind, message)), class)
+                if class.as_deref().map_or(traceback::is_name(kind), |class| class == kind) =>
+            {
                 (kind.to_owned(), message.to_owned())
             }
-            _ => ("Error".to_owned(), text.to_owned()),
+            (_, class) => (class.unwrap_or_else(|| "Error".to_owned()), text.to_owned()),
         };
-        let syntax = matches!(error_type.as_str(), "SyntaxError" | "IndentationError" | "TabError");
-        let traceback = self.traceback.as_deref().unwrap_or_default();
-        let mut report = Report { error_type, message, ..Report::default() };
+        // What the running script compiles or imports may have such an error as well.
+        let syntax = frames.is_empty()
+            && matches!(error_type.as_str(), "SyntaxError" | "IndentationError" | "TabError");
+        let mut report = Report { error_type, message, causes, ..Report::default() };
         if syntax {
-            report.line = script_lines(traceback).last().copied().or_else(|| line_in(&report.message));
+            let line = traceback::script_lines(written).last().copied();
+            report.line = line.or_else(|| line_in(&report.message));
             report.phase = Phase::Syntax;
         } else {
-            report.traceback = frames(traceback, source, name);
+            report.traceback = frames;
             report.line =
                 report.traceback.iter().rev().find(|frame| frame.file == name).map(|frame| frame.line);
             if matches!(report.error_type.as_str(), "ImportError" | "ModuleNotFoundError") {
@@ -141,65 +156,9 @@ fn cut(mut line: String) -> Vec<String> {
     pieces
 }
 
-fn line_of(source: &str, line: u32) -> String {
-    let index = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
-    source.lines().nth(index).unwrap_or_default().chars().take(500).collect()
-}
-
 /// The number in `… (<script>, line 3)`.
 fn line_in(message: &str) -> Option<u32> {
     message.rsplit_once("line ")?.1.trim_end_matches(')').parse().ok()
-}
-
-/// The place that a line of a traceback tells: `  File "NAME", line N, in FUNCTION`.
-fn place(line: &str) -> Option<(&str, u32, Option<&str>)> {
-    let (file, rest) = line.strip_prefix("  File \"")?.split_once("\", line ")?;
-    let (number, function) = match rest.split_once(", in ") {
-        Some((number, function)) => (number, Some(function)),
-        None => (rest, None),
-    };
-    Some((file, number.trim().parse().ok()?, function))
-}
-
-fn bounded_lines(traceback: &str) -> impl Iterator<Item = &str> {
-    let end = (0..=traceback.len().min(LONGEST_TRACEBACK)).rev().find(|&end| traceback.is_char_boundary(end));
-    traceback.get(..end.unwrap_or(0)).unwrap_or_default().lines()
-}
-
-fn script_lines(traceback: &str) -> Vec<u32> {
-    bounded_lines(traceback)
-        .filter_map(place)
-        .filter(|(file, ..)| *file == SCRIPT)
-        .map(|(_, line, _)| line)
-        .collect()
-}
-
-/// The frames of the user's own code: the script's, and what it called that is not NICOS. Only places and the
-/// text of their lines; the values of variables, which NICOS adds, may be anything.
-fn frames(traceback: &str, source: &str, name: &str) -> Vec<TracebackFrame> {
-    let mut frames = Vec::new();
-    let mut lines = bounded_lines(traceback).peekable();
-    while let Some(line) = lines.next() {
-        let Some((file, number, Some(function))) = place(line) else { continue };
-        if file == SCRIPT {
-            let text = line_of(source, number).trim().to_owned();
-            frames.push(TracebackFrame {
-                file: name.to_owned(),
-                line: number,
-                function: function.to_owned(),
-                text,
-            });
-        } else if !file.contains("/nicos/") && !frames.is_empty() {
-            let text = lines.peek().filter(|text| place(text).is_none()).map_or("", |text| text.trim());
-            frames.push(TracebackFrame {
-                file: file.to_owned(),
-                line: number,
-                function: function.to_owned(),
-                text: text.chars().take(500).collect(),
-            });
-        }
-    }
-    frames
 }
 
 #[cfg(test)]
@@ -209,29 +168,56 @@ mod tests {
 
     use super::*;
 
-    const TRACEBACK: &str = "Traceback (most recent call last):\n  File \"<script>\", line 4, in <module>\n        secret               = 'hunter2'\n\n  File \"<script>\", line 2, in f\n        x                    = 0\n\n  File \"/usr/lib/python3/statistics.py\", line 10, in mean\n    raise ValueError(x)\n        x                    = 'hunter2'\n\n  File \"/opt/nicos/nicos/core/device.py\", line 1, in _wrap\n    return f()\n\nValueError: hunter3";
-
-    fn error(text: &str, traceback: &str) -> Message {
+    fn error(text: &str, traceback: &Value) -> Message {
         Message::read(&json!(["nicos", 1.5, 40, text, traceback, "id"])).unwrap()
     }
 
     #[test]
-    fn a_failure_names_the_users_frames_and_no_values() {
+    fn a_failure_has_the_innermost_line_of_the_script() {
         let source = "def f(x):\n    return mean(x)\n\nf(0)\n";
-        let report = error("ValueError - it is bad\n", TRACEBACK).as_report(source, "a job");
+        let traceback = "Traceback (most recent call last):\n  File \"<script>\", line 4, in <module>\n  File \"<script>\", line 2, in f\n  File \"/usr/lib/python3/statistics.py\", line 10, in mean\n    raise ValueError(x)\nValueError: it is bad";
+        let report = error("ValueError - it is bad\n", &json!(traceback)).as_report(source, "a job", false);
         assert_eq!((report.error_type.as_str(), report.message.as_str()), ("ValueError", "it is bad"));
         assert_eq!((report.line, report.text.as_deref()), (Some(2), Some("    return mean(x)")));
-        let places: Vec<_> = report.traceback.iter().map(|frame| (frame.file.as_str(), frame.line)).collect();
-        assert_eq!(places, [("a job", 4), ("a job", 2), ("/usr/lib/python3/statistics.py", 10)]);
-        assert_eq!(report.traceback.last().unwrap().text, "raise ValueError(x)");
-        assert!(!format!("{report:?}").contains("hunter2"), "{report:?}");
+        assert_eq!((report.phase, report.traceback.len()), (Phase::Run, 3));
+
+        // A script that compiles something runs.
+        let traceback = traceback.replace("ValueError", "SyntaxError");
+        let report = error("SyntaxError - it is bad\n", &json!(traceback)).as_report(source, "a job", false);
+        assert_eq!((report.phase, report.line), (Phase::Run, Some(2)));
+
+        // NICOS begins with the category of its own errors.
+        let traceback_of_nicos = traceback.replace("SyntaxError", "nicos.core.errors.LimitError");
+        let report =
+            error("Out of bounds - too far\n", &json!(traceback_of_nicos)).as_report(source, "a job", false);
+        assert_eq!(
+            (report.error_type.as_str(), report.message.as_str()),
+            ("LimitError", "Out of bounds - too far")
+        );
+
+        // A lone surrogate in it costs nothing but itself.
+        let mut bytes = traceback.into_bytes();
+        bytes.extend(b"\xed\xa0\x80");
+        let coded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
+        let report =
+            error("SyntaxError - it is bad\n", &json!({"$wtf8": coded})).as_report(source, "a job", false);
+        assert_eq!((report.line, report.traceback.len()), (Some(2), 3));
+    }
+
+    #[test]
+    fn the_text_of_an_error_is_bounded() {
+        let long =
+            error(&format!("ValueError - {}", "é".repeat(1 << 20)), &json!("x".repeat(2 << 20))).kept();
+        assert!(long.traceback.as_ref().unwrap().len() <= traceback::LONGEST);
+        assert!(long.as_report("", "j", false).message.chars().count() <= LONGEST_ERROR);
+        assert!(long.as_command_error(None).message.chars().count() <= LONGEST_ERROR + 1);
     }
 
     #[test]
     fn a_syntax_error_has_its_line() {
         let traceback = "Traceback\n  File \"/x/nicos/utils.py\", line 94, in compiler\n    return compile(src)\n\n  File \"<script>\", line 2\n    x = (\nSyntaxError: '(' was never closed";
-        let report = error("SyntaxError - '(' was never closed (<script>, line 2)\n", traceback)
-            .as_report("y = 1\nx = (\n", "j");
+        let report = error("SyntaxError - '(' was never closed (<script>, line 2)\n", &json!(traceback))
+            .as_report("y = 1\nx = (\n", "j", false);
         assert_eq!((report.phase, report.line), (Phase::Syntax, Some(2)));
         assert_eq!(report.text.as_deref(), Some("x = ("));
     }

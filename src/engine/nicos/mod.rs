@@ -3,7 +3,7 @@
 //! Our queue stays the authority: NICOS gets a script when it is to run, and has at most one of ours. Its events
 //! say what happens to it; where it is, is asked for at intervals, since NICOS would otherwise tell every line
 //! (`truth`). Orders are given when NICOS can carry them out and given again when it was between two statements
-//! (`run`, `orders`). What it writes and why it failed comes with its messages (`message`). The connection is
+//! (`run`, `orders`). What it writes and why it failed comes with its messages (`message`, `traceback`). The connection is
 //! made anew when it is lost, and a script that ran on meanwhile is recognised (`supervisor`).
 //!
 //! No decision about the queue belongs here. A script of somebody else makes the engine unavailable until it has
@@ -14,6 +14,7 @@ mod message;
 mod orders;
 mod run;
 mod supervisor;
+mod traceback;
 mod truth;
 
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub struct NicosSettings {
     pub answer_within: Duration,
     /// The most bytes of output that are kept and sent per job; what is beyond is counted and dropped.
     pub output_limit: u64,
+    /// Whether reports have the values of variables that NICOS tells.
+    pub local_variables: bool,
 }
 
 /// Starts the engine's task. It ends on [`super::EngineCall::Shutdown`] or when the link is dropped; a script of

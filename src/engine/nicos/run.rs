@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
+    NicosSettings,
     cells::Cells,
     message::{ACTION, Message},
     orders::{ALONE, AT_LINE, AT_POINT, NOW, Order, python_literal},
@@ -74,6 +75,8 @@ pub(super) struct Run {
     pub(super) start: Box<JobStart>,
     /// The account that it runs under.
     account: String,
+    /// Whether the report has the values of variables.
+    local_variables: bool,
     /// NICOS's id of it, once NICOS has told it.
     pub(super) request: Option<String>,
     pub(super) record: Record,
@@ -118,15 +121,15 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn new(
         start: Box<JobStart>,
-        account: &str,
-        output_limit: u64,
+        settings: &NicosSettings,
         events: mpsc::Sender<EngineEvent>,
     ) -> Self {
-        let record = Record::new(start.job, output_limit, events);
+        let record = Record::new(start.job, settings.output_limit, events);
         let cells = if start.black_box { Cells::default() } else { Cells::of(&start.source) };
         Self {
             start,
-            account: account.to_owned(),
+            account: settings.login.user.clone(),
+            local_variables: settings.local_variables,
             request: None,
             record,
             messages: 0,
@@ -271,7 +274,11 @@ impl Run {
             if self.errors.len() > MOST_ERRORS {
                 self.errors.pop();
             }
-            self.errors.push((message, self.line));
+            // Only the last one is shown with its traceback.
+            if let Some((before, _)) = self.errors.last_mut() {
+                before.traceback = None;
+            }
+            self.errors.push((message.kept(), self.line));
         }
     }
 
@@ -377,7 +384,9 @@ impl Run {
         // An error that ends the script has the traceback that leads through it.
         let failed = self.errors.last().is_some_and(|(message, _)| message.traceback.is_some());
         match if failed { self.errors.pop() } else { None } {
-            Some((message, _)) => message.as_report(&self.start.source, &self.start.name),
+            Some((message, _)) => {
+                message.as_report(&self.start.source, &self.start.name, self.local_variables)
+            }
             None => Report {
                 error_type: "NicosError".into(),
                 message: "NICOS ended the script without success and did not say why".into(),

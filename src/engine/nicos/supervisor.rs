@@ -279,7 +279,7 @@ impl Supervisor {
     }
 
     fn run_of(&self, start: Box<JobStart>) -> Run {
-        Run::new(start, &self.settings.login.user, self.settings.output_limit, self.events.clone())
+        Run::new(start, &self.settings, self.events.clone())
     }
 
     fn queue(&mut self, start: Box<JobStart>) {

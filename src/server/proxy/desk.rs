@@ -103,7 +103,11 @@ impl Said {
     fn bytes(&self) -> usize {
         match self {
             Self::Lines(_, lines) => lines.iter().map(|line| line.text.len() + 64).sum(),
-            Self::Ended { report, .. } => report.message.len() + 64 * (report.traceback.len() + 1),
+            Self::Ended { report, .. } => {
+                let locals = report.traceback.iter().flat_map(|frame| &frame.locals);
+                let locals: usize = locals.map(|local| local.value.len() + 64).sum();
+                report.message.len() + 64 * (report.traceback.len() + 1) + locals
+            }
         }
     }
 
@@ -163,8 +167,17 @@ fn end_messages(job: JobId, time_ms: i64, report: &Report, aborted: bool) -> Vec
         messages.push(say(LEVEL_WARNING, &format!("Script stopped: {}", report.message), None));
     } else if !report.error_type.is_empty() {
         let frames = report.traceback.iter().map(|frame| {
+            // In the manner of NICOS.
+            let mut locals: String = frame
+                .locals
+                .iter()
+                .map(|local| format!("        {:<20} = {}\n", local.name, local.value))
+                .collect();
+            if !locals.is_empty() {
+                locals.push('\n');
+            }
             format!(
-                "  File \"{}\", line {}, in {}\n    {}\n",
+                "  File \"{}\", line {}, in {}\n    {}\n{locals}",
                 frame.file,
                 frame.line,
                 frame.function,
