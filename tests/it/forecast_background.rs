@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::harness::{DEADLINE, Home, Server, User, text};
+use crate::harness::{DEADLINE, Home, QUICK, Server, User, eventually, text};
 
 /// Estimates in the background as they are by default.
 async fn server() -> (Server, User) {
@@ -118,6 +118,41 @@ async fn an_endless_script_is_not_simulated_again_from_every_state() {
     simulated(&mut user, &mover).await;
     let second = user.submit("endless again", endless).await;
     assert_eq!(simulated(&mut user, &second).await, seconds, "although the instrument is elsewhere");
+}
+
+#[tokio::test]
+async fn r26_the_newest_request_for_a_forecast_is_answered_first() {
+    let server = Home::new(QUICK).start().await;
+    let (one, other) = (server.client().await, server.client().await);
+    one.call("queue.hold", json!({})).await;
+    // A simulation of this takes as long as one may take.
+    let endless = one.submit("endless", "x = 1\nwhile x:\n    x += 1\n").await;
+    one.submit("short", "import time\ntime.sleep(60)\n").await;
+    let without = children(server.pid());
+    let mut first = std::pin::pin!(one.call("dryrun.queue", json!({})));
+    let simulated = eventually("the endless job is being simulated", || children(server.pid()) > without);
+    tokio::select! {
+        forecast = &mut first => panic!("nothing was simulated for {forecast}"),
+        () = simulated => {}
+    }
+    other.call("job.remove", json!({"ids": [endless]})).await;
+    let forecast = tokio::select! {
+        biased;
+        _ = &mut first => panic!("the older request was answered first"),
+        forecast = other.call("dryrun.queue", json!({})) => forecast,
+    };
+    assert_eq!(forecast["jobs"].as_array().unwrap().len(), 1, "{forecast}");
+    assert_eq!(forecast["jobs"][0]["estimate"]["expected_s"], 60.0, "{forecast}");
+    let older = first.await;
+    assert_eq!(older["jobs"].as_array().unwrap().len(), 2, "it is answered all the same: {older}");
+}
+
+/// How many processes this one has started and not yet buried.
+fn children(pid: u32) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of_each =
+        tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
+    of_each.map(|children| children.split_whitespace().count()).sum()
 }
 
 #[tokio::test]

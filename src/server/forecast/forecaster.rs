@@ -11,7 +11,6 @@ use std::{
 };
 
 use beamq_machines::{JobId, JobSpec, Timestamp};
-use sha2::{Digest, Sha256};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
@@ -21,8 +20,9 @@ use super::{
     News, Snapshot,
     desk::JobPlan,
     durations::Lesson,
+    kept::{KeptPlans, Keys},
     outlook::{Course, Turn},
-    workshop::{Run, Setting, Workshop, body_of, quick_plan},
+    workshop::{Run, Setting, Workshop, quick_plan},
 };
 use crate::{
     dryrun::simulation::{InstrumentState, JobFacts, LookedAt, Priority},
@@ -31,8 +31,6 @@ use crate::{
     server::{dispatcher::Dispatcher, inside::Inside},
 };
 
-/// So many simulations are kept; a queue has seldom more jobs that differ.
-const KEPT: usize = 2_000;
 /// The plans of so many jobs are told with all their stretches; the others get theirs when their turn comes.
 const TOLD_WHOLE: usize = 20;
 /// What NICOS has simulated holds for so long, when somebody asks again.
@@ -43,10 +41,6 @@ const AT_ONCE: usize = 200;
 const SETTLES: Duration = Duration::from_millis(100);
 /// Where jobs follow each other without a break, the next simulation waits no longer than this.
 const AT_MOST: Duration = Duration::from_secs(1);
-/// A script that looks at the clock is simulated again when it will begin so much earlier or later.
-const SAME_TIME: Duration = Duration::from_secs(60);
-/// So many endless texts are remembered.
-const ENDLESS_KEPT: usize = 500;
 
 /// The forecaster, as the loop holds it.
 #[derive(Debug)]
@@ -91,11 +85,10 @@ pub(in crate::server) fn start(
         newest,
         orders: ordered,
         forecasts: Vec::new(),
+        asked: 0,
         known: HashMap::new(),
-        kept: HashMap::new(),
-        endless: HashMap::new(),
+        kept: KeptPlans::default(),
         untold: Vec::new(),
-        clock: 0,
         to_loop,
     };
     tokio::spawn(forecaster.run(journal));
@@ -108,40 +101,31 @@ struct Forecaster {
     memory_told: watch::Sender<Arc<Memory>>,
     newest: watch::Receiver<Arc<Snapshot>>,
     orders: mpsc::UnboundedReceiver<Order>,
-    /// Forecasts that clients wait for.
-    forecasts: Vec<(Arc<Snapshot>, Answer)>,
+    /// Forecasts that clients wait for, in the order in which they were asked for.
+    forecasts: Vec<Asked>,
+    /// How many were asked for.
+    asked: u64,
     /// What was told of the jobs of the newest queue.
     known: HashMap<JobId, Arc<JobPlan>>,
-    kept: HashMap<Key, Kept>,
-    /// What was found of texts that never come to an end, wherever the instrument was: to find that out
-    /// again takes as long as a simulation may take.
-    endless: HashMap<Key, Arc<JobPlan>>,
+    kept: KeptPlans,
     /// What was found and not told yet.
     untold: Plans,
-    /// Counts the uses of what is kept.
-    clock: u64,
     to_loop: mpsc::UnboundedSender<Inside>,
 }
 
-/// What a simulation depends on, but for what is known of earlier runs.
-type Key = [u8; 32];
-
-struct Kept {
-    plan: Arc<JobPlan>,
-    /// When the job began in the simulation, if that was decided.
-    begins_at: Option<Timestamp>,
-    /// What was known of its commands then.
-    editions: Vec<(String, u64)>,
-    used: u64,
-    found_at: Instant,
+/// A forecast that a client waits for.
+struct Asked {
+    number: u64,
+    snapshot: Arc<Snapshot>,
+    answer: Answer,
 }
 
 /// A job to be simulated.
-struct Task<'a> {
-    id: JobId,
-    spec: &'a Arc<JobSpec>,
-    owner: &'a str,
-    begins_at: Option<Timestamp>,
+pub(super) struct Task<'a> {
+    pub(super) id: JobId,
+    pub(super) spec: &'a Arc<JobSpec>,
+    pub(super) owner: &'a str,
+    pub(super) begins_at: Option<Timestamp>,
 }
 
 impl Forecaster {
@@ -173,7 +157,10 @@ impl Forecaster {
     fn take(&mut self, order: Order) {
         match order {
             Order::Learn(lesson) => self.learn(lesson),
-            Order::Forecast(snapshot, answer) => self.forecasts.push((snapshot, answer)),
+            Order::Forecast(snapshot, answer) => {
+                self.asked += 1;
+                self.forecasts.push(Asked { number: self.asked, snapshot, answer });
+            }
         }
     }
 
@@ -196,9 +183,15 @@ impl Forecaster {
     async fn work(&mut self) {
         loop {
             self.listen();
-            while let Some((snapshot, answer)) = self.forecasts.pop() {
-                let forecast = self.chain(&snapshot, Some(&answer)).await;
-                answer.send(forecast.unwrap_or_default()).ok();
+            // The newest goes first: it is about the queue as it is.
+            while let Some(asked) = self.forecasts.pop() {
+                let older = self.forecasts.len();
+                match self.chain(&asked.snapshot, Some(&asked)).await {
+                    Some(forecast) => drop(asked.answer.send(forecast)),
+                    None if asked.answer.is_closed() => {}
+                    // What it has found until now is kept for when it goes on.
+                    None => self.forecasts.insert(older, asked),
+                }
                 self.listen();
             }
             self.let_jobs_begin().await;
@@ -275,21 +268,21 @@ impl Forecaster {
     }
 
     /// Simulates the jobs of a queue in the order in which they run. `None` when it was given up: the
-    /// queue has changed, or nobody waits for the answer any more.
-    async fn chain(&mut self, snapshot: &Snapshot, answer: Option<&Answer>) -> Option<Plans> {
-        let found = self.one_after_the_other(snapshot, answer).await;
+    /// queue has changed, a newer forecast is asked for, or nobody waits for the answer any more.
+    async fn chain(&mut self, snapshot: &Snapshot, asked: Option<&Asked>) -> Option<Plans> {
+        let found = self.one_after_the_other(snapshot, asked).await;
         self.tell_untold();
         found
     }
 
-    async fn one_after_the_other(&mut self, snapshot: &Snapshot, answer: Option<&Answer>) -> Option<Plans> {
+    async fn one_after_the_other(&mut self, snapshot: &Snapshot, asked: Option<&Asked>) -> Option<Plans> {
         let mut state = snapshot.start.clone();
         let mut found = Vec::new();
         let mut busy_s = None;
         if let Some(active) = &snapshot.active {
             let begins_at = active.started_at;
             let task = Task { id: active.id, spec: &active.spec, owner: &active.owner, begins_at };
-            let plan = self.simulated(snapshot, &task, &state, true, answer).await?;
+            let plan = self.simulated(snapshot, &task, &state, true, asked).await?;
             busy_s = Some(active.left_s.or_else(|| plan.seconds()));
             state = plan.end.clone().unwrap_or(state);
         }
@@ -303,7 +296,7 @@ impl Forecaster {
         while let Some((id, begins_at)) = course.next() {
             let Some(job) = jobs.get(&id) else { continue };
             let task = Task { id, spec: &job.spec, owner: &job.owner, begins_at };
-            let plan = self.simulated(snapshot, &task, &state, found.len() < TOLD_WHOLE, answer).await?;
+            let plan = self.simulated(snapshot, &task, &state, found.len() < TOLD_WHOLE, asked).await?;
             course.took(id, plan.seconds());
             state = plan.end.clone().unwrap_or(state);
             found.push((id, plan));
@@ -313,7 +306,7 @@ impl Forecaster {
         // A held job would start from wherever the queue is when it is released: its own length is told.
         for job in snapshot.waiting.iter().filter(|job| job.held) {
             let task = Task { id: job.id, spec: &job.spec, owner: &job.owner, begins_at: None };
-            found.push((job.id, self.simulated(snapshot, &task, &state, false, answer).await?));
+            found.push((job.id, self.simulated(snapshot, &task, &state, false, asked).await?));
             tokio::task::yield_now().await;
         }
         Some(found)
@@ -326,30 +319,32 @@ impl Forecaster {
         task: &Task<'_>,
         state: &InstrumentState,
         whole: bool,
-        answer: Option<&Answer>,
+        asked: Option<&Asked>,
     ) -> Option<Arc<JobPlan>> {
         let keys = Keys::of(task, state, snapshot.catalogue.version());
-        let plan = match self.known_plan(&keys, task, state, answer.is_some()) {
+        // An instrument that NICOS looks after moves on without this server.
+        let fresh_for = (asked.is_some() && !self.workshop.works_unasked()).then_some(FRESH_FOR);
+        let plan = match self.kept.find(&keys, task, state, &self.memory, asked.is_some(), fresh_for) {
             // The same text in another job: the plan is the same, but it is that job's.
             Some(plan) if Arc::ptr_eq(&plan.spec, task.spec) => plan,
             Some(plan) => Arc::new(JobPlan { spec: Arc::clone(task.spec), ..JobPlan::clone(&plan) }),
-            None if answer.is_none() && !self.workshop.works_unasked() => {
+            None if asked.is_none() && !self.workshop.works_unasked() => {
                 let known = self.known.get(&task.id).filter(|known| Arc::ptr_eq(&known.spec, task.spec));
                 return Some(known.cloned().unwrap_or_else(|| self.quick(snapshot, task.spec)));
             }
             None => {
                 self.tell_untold();
-                if answer.is_none() {
+                if asked.is_none() {
                     self.let_jobs_begin().await;
-                    if self.is_wanted_elsewhere(snapshot) {
-                        return None;
-                    }
                 }
-                let run = self.simulate(snapshot, task, state, answer).await?;
+                if self.is_wanted_elsewhere(snapshot, asked) {
+                    return None;
+                }
+                let run = self.simulate(snapshot, task, state, asked).await?;
                 let now_ms = snapshot.now.0;
                 let quick = quick_plan(task.spec, &snapshot.catalogue, &self.memory, now_ms);
                 let plan = Arc::new(run.plan(task.spec, quick, &self.memory, now_ms));
-                self.keep(&keys, task, &plan);
+                self.kept.keep(&keys, task, &plan, &self.memory);
                 plan
             }
         };
@@ -372,40 +367,16 @@ impl Forecaster {
 
     /// What is known of a job already. `asked`: somebody waits for the answer, and gets what is true of this
     /// very start.
-    fn known_plan(
-        &mut self,
-        keys: &Keys,
-        task: &Task<'_>,
-        state: &InstrumentState,
-        asked: bool,
-    ) -> Option<Arc<JobPlan>> {
-        self.clock += 1;
-        let memory = &self.memory;
-        let same_time = |kept: &Kept| match (kept.begins_at, task.begins_at) {
-            (Some(one), Some(other)) => one.max(other).since(one.min(other)) <= SAME_TIME,
-            _ => true,
-        };
-        let still_good = |kept: &Kept| {
-            kept.editions.iter().all(|(command, edition)| memory.edition(command) == *edition)
-                && (!kept.plan.looked_at.date || same_time(kept))
-                // An instrument that NICOS looks after moves on without this server.
-                && (!asked || self.workshop.works_unasked() || kept.found_at.elapsed() < FRESH_FOR)
-        };
-        let good =
-            [keys.of_any, keys.of_this].into_iter().find(|key| self.kept.get(key).is_some_and(still_good));
-        if let Some(kept) = good.and_then(|key| self.kept.get_mut(&key)) {
-            kept.used = self.clock;
-            return Some(Arc::clone(&kept.plan));
-        }
-        let endless = self.endless.get(&keys.of_text).filter(|_| !asked)?;
-        // Where it will have been left nobody knows, so it is where it was found.
-        Some(Arc::new(JobPlan { end: Some(state.clone()), ..JobPlan::clone(endless) }))
-    }
-
-    /// Whether a client waits for a forecast, or the queue has changed since.
-    fn is_wanted_elsewhere(&mut self, snapshot: &Snapshot) -> bool {
+    /// Whether somebody waits for a newer forecast, nobody for this one, or the queue has changed since.
+    fn is_wanted_elsewhere(&mut self, snapshot: &Snapshot, asked: Option<&Asked>) -> bool {
         self.listen();
-        !self.forecasts.is_empty() || !std::ptr::eq(snapshot, Arc::as_ptr(&self.newest.borrow()))
+        match asked {
+            Some(asked) => {
+                let newer = self.forecasts.last().is_some_and(|newest| newest.number > asked.number);
+                newer || asked.answer.is_closed()
+            }
+            None => !self.forecasts.is_empty() || !std::ptr::eq(snapshot, Arc::as_ptr(&self.newest.borrow())),
+        }
     }
 
     /// Runs one simulation, and listens meanwhile. `None` when nobody wants it any more.
@@ -414,7 +385,7 @@ impl Forecaster {
         snapshot: &Snapshot,
         task: &Task<'_>,
         state: &InstrumentState,
-        answer: Option<&Answer>,
+        asked: Option<&Asked>,
     ) -> Option<Run> {
         let facts = JobFacts {
             id: Some(task.id.to_string()),
@@ -441,12 +412,20 @@ impl Forecaster {
                     changed.ok()?;
                     self.estimate_newest();
                     // What is not on the queue any more is simulated for nobody, unless a client asked.
-                    if answer.is_none() && !self.known.get(&task.id).is_some_and(|plan| Arc::ptr_eq(&plan.spec, task.spec)) {
+                    if asked.is_none() && !self.known.get(&task.id).is_some_and(|plan| Arc::ptr_eq(&plan.spec, task.spec)) {
+                        return None;
+                    }
+                }
+                Some(order) = self.orders.recv() => {
+                    // What a newer forecast needs as well is finished first.
+                    let in_vain = matches!(&order, Order::Forecast(newer, _) if !newer.has(task.id, task.spec));
+                    self.take(order);
+                    if in_vain {
                         return None;
                     }
                 }
             }
-            if answer.is_some_and(oneshot::Sender::is_closed) {
+            if asked.is_some_and(|asked| asked.answer.is_closed()) {
                 return None;
             }
         }
@@ -478,56 +457,6 @@ impl Forecaster {
             let found = std::mem::take(&mut self.untold);
             self.tell(found);
         }
-    }
-
-    fn keep(&mut self, keys: &Keys, task: &Task<'_>, plan: &Arc<JobPlan>) {
-        if plan.is_endless() {
-            if self.endless.len() >= ENDLESS_KEPT {
-                self.endless.clear();
-            }
-            self.endless.insert(keys.of_text, Arc::clone(plan));
-        }
-        if self.kept.len() >= KEPT {
-            let mut uses: Vec<u64> = self.kept.values().map(|kept| kept.used).collect();
-            uses.sort_unstable();
-            let middle = uses.get(uses.len() / 2).copied().unwrap_or(self.clock);
-            self.kept.retain(|_, kept| kept.used > middle);
-        }
-        let commands = plan.plan.computed_calls.keys();
-        let editions = commands.map(|command| (command.clone(), self.memory.edition(command))).collect();
-        let key = if plan.looked_at.job { keys.of_this } else { keys.of_any };
-        let (plan, begins_at, used) = (Arc::clone(plan), task.begins_at, self.clock);
-        let kept = Kept { plan, begins_at, editions, used, found_at: Instant::now() };
-        self.kept.insert(key, kept);
-    }
-}
-
-/// By what a simulation is found again.
-struct Keys {
-    /// The text, wherever it starts from.
-    of_text: Key,
-    /// The text from this state, in whatever job.
-    of_any: Key,
-    /// The same in a job of this name, with these tags.
-    of_this: Key,
-}
-
-impl Keys {
-    fn of(task: &Task<'_>, state: &InstrumentState, catalogue: &str) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(body_of(task.spec));
-        hash.update(catalogue);
-        let of_text = hash.clone().finalize().into();
-        hash.update([0]);
-        hash.update(state.0.to_string());
-        let of_any = hash.clone().finalize().into();
-        let spec = task.spec;
-        let facts = [spec.name.as_str(), task.owner, spec.group.as_deref().unwrap_or_default()];
-        for part in facts.into_iter().chain(spec.tags.iter().map(String::as_str)) {
-            hash.update([0]);
-            hash.update(part);
-        }
-        Self { of_text, of_any, of_this: hash.finalize().into() }
     }
 }
 

@@ -9,6 +9,7 @@ mod answers;
 mod desk;
 mod durations;
 mod forecaster;
+mod kept;
 mod live;
 mod outlook;
 mod policy;
@@ -40,6 +41,15 @@ pub(super) struct Snapshot {
     pub(super) start: InstrumentState,
     pub(super) active: Option<ActiveJob>,
     pub(super) waiting: Vec<WaitingJob>,
+}
+
+impl Snapshot {
+    /// Whether this job is on it, as it is described here.
+    fn has(&self, id: JobId, spec: &Arc<JobSpec>) -> bool {
+        let active = self.active.iter().map(|job| (job.id, &job.spec));
+        let waiting = self.waiting.iter().map(|job| (job.id, &job.spec));
+        active.chain(waiting).any(|(other, its)| other == id && Arc::ptr_eq(its, spec))
+    }
 }
 
 /// A waiting job.
