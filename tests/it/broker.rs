@@ -158,6 +158,18 @@ impl Broker {
     }
 }
 
+impl Drop for Broker {
+    /// What a broker said is seldom of interest, unless its test fails.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let ended = self.process.as_mut().map(Child::try_wait);
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            let lines: Vec<_> = log.lines().rev().take(40).collect();
+            eprintln!("the broker ({ended:?}) said last, newest first:\n{}", lines.join("\n"));
+        }
+    }
+}
+
 /// Waits until the server says that its broker is so.
 pub async fn state_is(watcher: &User, begin: &str) {
     let give_up = tokio::time::Instant::now() + DEADLINE;
