@@ -6,8 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use beamq_machines::{
-    Announcement, Effect, EngineOrder, JobBody, JobId, Notice, PromptEnd, PromptId, SessionId, Timer,
-    Timestamp,
+    Announcement, Effect, PromptId, SessionId, Timer, Timestamp,
     core::{Answer, Core, EngineNotice, Input, LastSeen, Outcome, Refusal},
     session::SessionEvent,
 };
@@ -19,6 +18,7 @@ use tokio::{
 use super::{
     catalogue::InForce,
     clients::{Clients, ReplyTo},
+    engine_events::OpenQuestion,
     event_log::{EventLog, Numbered},
     findings::Findings,
     forecast::ForecastDesk,
@@ -30,12 +30,11 @@ use super::{
     views,
 };
 use crate::{
-    catalogue::{Catalogue, python},
-    engine::{EngineCall, EngineEvent, EngineLink, EngineState, JobStart, Question},
-    journal::{Batch, EventRow, FactRow, Journal, JournalError, OutputRow},
+    catalogue::Catalogue,
+    engine::{EngineCall, EngineLink, EngineState},
+    journal::{Batch, FactRow, Journal, JournalError},
     protocol::{
-        Decoded, EventBody, EventKind, JobEvent, NoticeEvent, OutputEvent, ProgressEvent, PromptEvent,
-        QueueEvent, RpcError, Settled,
+        Decoded, EventBody, JobEvent, RpcError,
         view::{EngineStatus, JobView},
     },
     transport::{self, Committed, Delivery},
@@ -43,11 +42,6 @@ use crate::{
 
 /// How many inputs at most share one commit, so that nobody waits for a flood of others.
 const INPUTS_PER_TURN: usize = 512;
-
-/// With more waiting jobs than this, the queue's order is announced at most every [`ORDER_GAP`].
-const LONG_QUEUE: usize = 200;
-/// The least time between two announcements of a long order.
-const ORDER_GAP: Duration = Duration::from_millis(50);
 
 /// What the loop is made of.
 pub(super) struct Dispatcher {
@@ -65,15 +59,15 @@ pub(super) struct Dispatcher {
     pub(super) proxy: ProxyDesk,
     pub(super) metrics: Metrics,
     pub(super) forecast: ForecastDesk,
-    engine: EngineLink,
-    engine_lives: bool,
+    pub(super) engine: EngineLink,
+    pub(super) engine_lives: bool,
     doors: transport::Clients,
     timers: Timers,
     fact_seq: u64,
-    next_prompt: u64,
-    questions: BTreeMap<PromptId, OpenQuestion>,
-    queue_changed: bool,
-    order_announced: Option<Instant>,
+    pub(super) next_prompt: u64,
+    pub(super) questions: BTreeMap<PromptId, OpenQuestion>,
+    pub(super) queue_changed: bool,
+    pub(super) order_announced: Option<Instant>,
     pub(super) meanwhile: Meanwhile,
 }
 
@@ -82,13 +76,6 @@ pub(super) struct Dispatcher {
 pub(super) struct Closing {
     /// When the active job has to be gone.
     pub(super) at_most: Instant,
-}
-
-#[derive(Debug)]
-struct OpenQuestion {
-    job: JobId,
-    number: u64,
-    text: String,
 }
 
 /// What waits for the next commit.
@@ -215,8 +202,7 @@ impl Dispatcher {
 
     fn next_wake(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
-        let order =
-            self.queue_changed.then(|| self.order_announced.map_or_else(Instant::now, |at| at + ORDER_GAP));
+        let order = self.queue_changed.then(|| self.order_due(Instant::now()));
         let closing = self.closing.as_ref().map(|closing| closing.at_most);
         let tick = self.next_forecast_tick();
         [self.timers.next(), order, closing, self.proxy.status_due, tick]
@@ -289,106 +275,6 @@ impl Dispatcher {
         }
     }
 
-    fn want_of_engine(&mut self, job: JobId, order: EngineOrder) {
-        let call = match order {
-            EngineOrder::Start => match self.job_start(job) {
-                Some(start) => EngineCall::Start(Box::new(start)),
-                None => {
-                    let why = "the job has no script that this engine can run".to_owned();
-                    self.to_self.send(Inside::EngineLost(job, why)).ok();
-                    return;
-                }
-            },
-            EngineOrder::Pause(level) => EngineCall::Pause(job, level),
-            EngineOrder::CancelPause => EngineCall::CancelPause(job),
-            EngineOrder::Resume => EngineCall::Resume(job),
-            EngineOrder::Skip => EngineCall::Skip(job),
-            EngineOrder::Abort(stage) => EngineCall::Abort(job, stage),
-            EngineOrder::Answer { prompt, value } => {
-                let Some(question) = self.questions.get(&prompt) else { return };
-                EngineCall::Answer(job, PromptId(question.number), value)
-            }
-        };
-        self.pending.after.push(After::Engine(call));
-    }
-
-    fn job_start(&self, id: JobId) -> Option<JobStart> {
-        let machine = self.core.job(id)?;
-        let spec = &machine.spec;
-        let (source, black_box) = match &spec.body {
-            JobBody::Script { source, black_box } => (Arc::clone(source), *black_box),
-            JobBody::Commands(calls) => (python::source_of_calls(calls).into(), false),
-        };
-        Some(JobStart {
-            job: id,
-            name: spec.name.clone(),
-            owner: machine.owner.clone(),
-            tags: spec.tags.clone(),
-            group: spec.group.clone(),
-            source,
-            black_box,
-        })
-    }
-
-    /// Numbers an event, to be sent after the commit.
-    pub(super) fn announce(&mut self, body: EventBody, at: Timestamp) {
-        let event = self.events.number(body, at);
-        // What can be had again otherwise (the queue, output) is not kept beyond this process.
-        if matches!(event.kind, EventKind::Job | EventKind::Engine | EventKind::Catalogue | EventKind::Notice)
-        {
-            self.pending.batch.events.push(EventRow {
-                seq: event.seq,
-                kind: event.kind.method(),
-                time_ms: event.time.0,
-                json: Arc::clone(&event.text),
-            });
-        }
-        self.pending.after.push(After::Event(event));
-    }
-
-    fn announce_prompt(&mut self, id: PromptId, at: Timestamp) {
-        let Some(event) = views::open_prompt(&self.core).filter(|event| event.prompt == id) else { return };
-        self.tell_prompt(&event);
-        self.announce(EventBody::Prompt(event), at);
-    }
-
-    fn announce_settled(&mut self, id: PromptId, how: PromptEnd, at: Timestamp) {
-        let Some(question) = self.questions.get(&id) else { return };
-        let event = PromptEvent {
-            prompt: id,
-            job: question.job,
-            text: question.text.clone(),
-            choices: None,
-            default: None,
-            until: None,
-            settled: Some(match how {
-                PromptEnd::Answered => Settled::Answered,
-                PromptEnd::TimedOut => Settled::TimedOut,
-                PromptEnd::Withdrawn => Settled::Withdrawn,
-            }),
-        };
-        self.tell_prompt(&event);
-        self.announce(EventBody::Prompt(event), at);
-    }
-
-    fn announce_notice(&mut self, notice: &Notice, at: Timestamp) {
-        let event = match notice {
-            Notice::PausedLong { job, minutes } => NoticeEvent {
-                notice: "paused_long".into(),
-                text: format!("job {job} has been paused for {minutes} minutes"),
-                job: Some(*job),
-                minutes: Some(*minutes),
-            },
-            Notice::NothingToSkip { job } => NoticeEvent {
-                notice: "nothing_to_skip".into(),
-                text: format!("job {job} was in no wait that could be skipped"),
-                job: Some(*job),
-                minutes: None,
-            },
-        };
-        self.announce(EventBody::Notice(event), at);
-    }
-
     pub(super) fn delivered(&mut self, delivery: Delivery) {
         if let Delivery::Message { session, .. } | Delivery::Gone { session, .. } = &delivery
             && let Some(held_back) =
@@ -432,139 +318,6 @@ impl Dispatcher {
         self.meanwhile.heard.insert(session);
         self.turn(Input::Session(session, SessionEvent::MessageArrived));
         self.read(session, correlation, decoded);
-    }
-
-    fn engine_event(&mut self, event: EngineEvent) {
-        let at = Self::now();
-        match event {
-            EngineEvent::State(state, detail) => self.engine_state(state, detail, at),
-            EngineEvent::Started(job) => self.notice(job, EngineNotice::Started),
-            EngineEvent::Progress(job, progress) => {
-                self.progressed(job, progress, at);
-                self.announce_progress(job, at);
-            }
-            EngineEvent::Calls(job, calls) => self.calls_so_far(job, &calls, at),
-            EngineEvent::Paused(job, line) => self.notice(job, EngineNotice::Paused(line)),
-            EngineEvent::PausedElsewhere(job, line) => self.notice(job, EngineNotice::PausedElsewhere(line)),
-            EngineEvent::ResumedElsewhere(job) => self.notice(job, EngineNotice::ResumedElsewhere),
-            EngineEvent::ExpectedEnd(job, end) => self.expects_end(job, end, at),
-            EngineEvent::Resumed(job) => tracing::debug!(%job, "a pause did not take effect"),
-            EngineEvent::Skipped(job, what) => self.notice(job, EngineNotice::Skipped(what)),
-            EngineEvent::Asked(job, question) => self.asked(job, question),
-            EngineEvent::AskedNoMore(job) => self.notice(job, EngineNotice::AskedNoMore),
-            EngineEvent::Output { job, lines, dropped } => {
-                self.tell_lines(job, &lines);
-                self.pending.batch.output.push(OutputRow { job: job.0, lines: Arc::clone(&lines), dropped });
-                let event = OutputEvent {
-                    job,
-                    lines: lines.iter().map(Into::into).collect(),
-                    dropped: (dropped > 0).then_some(dropped),
-                };
-                self.announce(EventBody::Output(event), at);
-            }
-            EngineEvent::Ended(job, end) => {
-                let errors = !end.command_errors.is_empty();
-                let report = Arc::new(end.report);
-                self.note_calls(end.calls);
-                self.notice(job, EngineNotice::Ended { ending: end.ending, errors, report });
-                self.questions.clear();
-            }
-            EngineEvent::Lost(job, why) => {
-                self.notice(job, EngineNotice::Lost { why });
-                self.questions.clear();
-            }
-        }
-    }
-
-    pub(super) fn engine_lives(&self) -> bool {
-        self.engine_lives
-    }
-
-    /// The engine's task ended without being asked to, which only a fault of ours can cause.
-    fn engine_died(&mut self) {
-        self.engine_lives = false;
-        let why = "the engine has stopped working: restart the server, and report its log".to_owned();
-        tracing::error!("the engine's task has ended");
-        if let Some(job) = self.core.queue().active {
-            self.notice(job, EngineNotice::Lost { why: why.clone() });
-        }
-        self.engine_state(EngineState::Unavailable, Some(why), Self::now());
-    }
-
-    fn notice(&mut self, job: JobId, notice: EngineNotice) {
-        self.turn(Input::Engine(job, notice));
-    }
-
-    fn engine_state(&mut self, state: EngineState, detail: Option<String>, at: Timestamp) {
-        let status = EngineStatus { state, detail, kind: self.engine_status.kind.clone() };
-        if status == self.engine_status {
-            return;
-        }
-        let available = match status.state {
-            EngineState::Starting | EngineState::Ready => Ok(()),
-            EngineState::Unavailable => {
-                Err(status.detail.clone().unwrap_or_else(|| "the engine cannot run anything".into()))
-            }
-        };
-        self.engine_status = status.clone();
-        self.announce(EventBody::Engine(status), at);
-        self.turn(Input::EngineAvailable(available));
-    }
-
-    fn asked(&mut self, job: JobId, question: Question) {
-        self.next_prompt += 1;
-        let id = PromptId(self.next_prompt);
-        self.questions.insert(id, OpenQuestion { job, number: question.number, text: question.text.clone() });
-        let prompt = beamq_machines::core::Prompt {
-            id,
-            text: question.text,
-            choices: question.choices,
-            default: question.default,
-            timeout_ms: question.timeout.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
-            until: Timestamp::default(),
-        };
-        self.notice(job, EngineNotice::Asked(prompt));
-    }
-
-    pub(super) fn announce_progress(&mut self, id: JobId, at: Timestamp) {
-        let Some(machine) = self.core.job(id) else { return };
-        let event = ProgressEvent {
-            id,
-            state: views::job_state(machine.state()),
-            progress: self.core.progress().clone(),
-            elapsed: views::elapsed(machine, at).unwrap_or_default(),
-            estimate: self.live_estimate(at),
-        };
-        self.announce(EventBody::Progress(Box::new(event)), at);
-        let finish = self.expected(id, at).finish;
-        self.tell_eta(finish);
-    }
-
-    /// Something that the order of the queue shows has changed, and not the order.
-    pub(super) fn queue_looks_different(&mut self) {
-        self.queue_changed = true;
-    }
-
-    fn announce_queue_if_due(&mut self) {
-        if !self.queue_changed {
-            return;
-        }
-        let now = Instant::now();
-        let long = self.core.queue().order.len() > LONG_QUEUE;
-        if long && self.order_announced.is_some_and(|at| now < at + ORDER_GAP) {
-            return;
-        }
-        self.queue_changed = false;
-        self.order_announced = Some(now);
-        let status = views::queue_status(&self.core);
-        let event = QueueEvent {
-            revision: status.revision,
-            state: status.state,
-            why: status.why,
-            order: self.core.queue().order.as_slice().into(),
-        };
-        self.announce(EventBody::Queue(event), Self::now());
-        self.forecast_queue_changed();
     }
 
     fn timers_due(&mut self) {
@@ -700,22 +453,6 @@ impl Dispatcher {
         tracing::info!(?active, "stopping");
         self.announce_stop(active);
         self.turn(Input::Closing { abort_active: self.settings.shutdown_aborts });
-    }
-
-    /// Clients would otherwise learn of the stop only when their connections end.
-    fn announce_stop(&mut self, active: Option<JobId>) {
-        let text = match active {
-            Some(id) if self.settings.shutdown_aborts => {
-                format!("the server is being stopped: job {id} is aborted, the queue is kept")
-            }
-            Some(id) => format!(
-                "the server is being stopped: it waits up to {} s for job {id}; the queue is kept",
-                self.settings.shutdown_at_most.as_secs()
-            ),
-            None => "the server is being stopped; the queue is kept".to_owned(),
-        };
-        let event = NoticeEvent { notice: "stopping".into(), text, job: active, minutes: None };
-        self.announce(EventBody::Notice(event), Self::now());
     }
 
     fn finished(&self) -> bool {

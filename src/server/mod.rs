@@ -3,12 +3,14 @@
 //! Data comes in from transports, engines, timers and our own tasks, all through [`dispatcher`]; nothing
 //! else changes state. What may not enter here: bytes of a wire, SQL, processes.
 
+mod announcements;
 mod assembly;
 mod broker;
 mod calls;
 mod catalogue;
 mod clients;
 mod dispatcher;
+mod engine_events;
 mod error;
 mod event_log;
 mod findings;
