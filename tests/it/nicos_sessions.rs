@@ -222,6 +222,42 @@ async fn what_nicos_says_outside_of_jobs_reaches_the_client_and_jobs_are_told_on
 }
 
 #[tokio::test]
+async fn clients_of_nicos_answer_questions_whether_they_have_an_account_there_or_not() {
+    let daemon = Daemon::start().await;
+    let server = daemon.server("").await;
+    for account in [None, Some("uma")] {
+        let mut gui = match account {
+            None => Gui::login(&server, "ibex").await,
+            Some(user) => gui(&server, user, 10).await,
+        };
+        let id = gui
+            .queue(
+                "asks.py",
+                "pause('Look!')\nprint('said ' + userinput('How many?'))\nprint(userinput('Age?', int, 7))\n",
+            )
+            .await;
+        let prompt = gui.until_event("prompt").await;
+        assert_eq!(prompt, json!(["Look!", prompt[1]]));
+        gui.until_status(1).await;
+        assert_eq!(gui.refused(json!(["break", [1]])).await, "script is already paused");
+        assert_eq!(gui.does(json!({"command": "continue"})).await, Value::Null);
+        let prompt = gui.until_event("prompt").await;
+        assert_eq!(prompt[0], "How many?");
+        assert!(gui.refused(json!({"command": "continue"})).await.contains("setUserinput"));
+        let uid = text(&prompt[1]);
+        let answer = format!("from nicos import session; session.setUserinput('{uid}', 'th\\'ree')");
+        assert_eq!(gui.does(json!({"command": "exec", "cmd": answer})).await, Value::Null);
+        assert_eq!(gui.does(json!({"command": "continue"})).await, Value::Null);
+        assert_eq!(gui.until_event("promptdone").await, json!([uid]));
+        gui.until_message("said th'ree").await;
+        assert_eq!(gui.until_event("prompt").await[3], 7);
+        assert_eq!(gui.does(json!({"command": "continue"})).await, Value::Null);
+        gui.until_message("7").await;
+        assert_eq!(gui.until_done(&id).await.last().unwrap()["payload"]["success"], true);
+    }
+}
+
+#[tokio::test]
 async fn detector_data_is_announced_and_fetched() {
     let daemon = Daemon::start().await;
     let server = daemon.server("").await;

@@ -549,12 +549,36 @@ async fn a_question_is_asked_and_answered_in_the_way_of_nicos() {
     let prompt = gui.until_event("prompt").await;
     assert_eq!(prompt[0], "How many?");
     let uid = text(&prompt[1]);
+    // As in NICOS, a script that asks stands still.
+    gui.until_status(1).await;
+    assert_eq!(gui.does(json!({"command": "getstatus"})).await["status"][0], 1);
+    assert_eq!(gui.refused(json!(["break", [1]])).await, "script is already paused");
+    assert!(gui.refused(json!(["continue"])).await.contains("setUserinput"));
     let said = gui.refused(json!(["exec", ["print(1)"]])).await;
     assert!(said.contains("needs the nicos engine"), "{said}");
     let answer = format!("from nicos import session; session.setUserinput('{uid}', 'three')");
     assert_eq!(gui.does(json!({"command": "exec", "cmd": answer})).await, Value::Null);
+    // NICOS's clients let the script go on themselves; once is enough.
+    let replies = gui.ask_all(&[json!(["continue"]), json!(["continue"])]).await;
+    assert_eq!(replies[0], json!({"success": true, "payload": null}));
+    assert_eq!(replies[1]["success"], false, "{replies:?}");
     assert_eq!(gui.until_event("promptdone").await, json!([uid]));
     gui.until_message("said three").await;
+    gui.until_done(&id).await;
+
+    // What only waits for somebody to look goes on by `continue`, and so does what has a default.
+    let id = gui
+        .queue(
+            "look.py",
+            "from beamq import ask\nask('Look!', choices=['continue'])\nprint('said', ask('How many?', default=7))\n",
+        )
+        .await;
+    let prompt = gui.until_event("prompt").await;
+    assert_eq!(prompt.as_array().map(Vec::len), Some(2), "{prompt}");
+    assert_eq!(gui.does(json!(["continue"])).await, Value::Null);
+    assert_eq!(gui.until_event("prompt").await[3], 7);
+    assert_eq!(gui.does(json!(["continue"])).await, Value::Null);
+    gui.until_message("said 7").await;
     gui.until_done(&id).await;
 }
 

@@ -14,8 +14,9 @@ pub use command::{CommandInfo, Form, Kind, Parameter, Password, ProxyCommand, pa
 pub use read::ProxyError;
 pub use schema::schema;
 pub use shape::{
-    Banner, EVENTS, LEVEL_ERROR, LEVEL_INFO, LEVEL_WARNING, LogMessage, PROTOCOL_VERSION, Prompt,
-    ScriptRequest, StatusCode, StatusHead, error, eta, event, event_of, reply, reply_of, written,
+    Banner, EVENTS, LEVEL_ERROR, LEVEL_INFO, LEVEL_WARNING, LogMessage, PAUSE_ANSWER, PROTOCOL_VERSION,
+    Prompt, ScriptRequest, StatusCode, StatusHead, error, eta, event, event_of, is_mere_pause, reply,
+    reply_of, written,
 };
 
 #[cfg(test)]

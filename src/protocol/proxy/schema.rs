@@ -134,7 +134,7 @@ fn shapes() -> Map<String, Value> {
         of("status", reference("status")),
         of("message", reference("message")),
         of("eta", eta.clone()),
-        of("prompt", json!({"type": "array", "minItems": 4, "maxItems": 4})),
+        of("prompt", json!({"type": "array", "minItems": 2, "maxItems": 4})),
         of("promptdone", json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 1})),
     ];
     let known: Vec<_> =

@@ -156,8 +156,20 @@ pub struct Prompt {
     pub default: Option<Value>,
 }
 
+/// The only answer to a question that does not want one: a script that waits for somebody to look.
+pub const PAUSE_ANSWER: &str = "continue";
+
+/// Whether a question with these choices is what NICOS's `pause(text)` asks.
+#[must_use]
+pub fn is_mere_pause(choices: Option<&[Value]>) -> bool {
+    matches!(choices, Some([only]) if only == PAUSE_ANSWER)
+}
+
 impl Serialize for Prompt {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if is_mere_pause(self.choices.as_deref()) {
+            return (&self.text, &self.uid).serialize(serializer);
+        }
         let validator = match &self.choices {
             Some(choices) => json!({"$object": "nicos.core.params.oneof", "args": choices}),
             None => json!({"$global": "__builtin__.unicode"}),

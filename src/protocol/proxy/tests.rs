@@ -113,6 +113,8 @@ fn what_goes_out_has_the_shapes_of_nicos() {
     let expected: Value =
         serde_json::from_str(include_str!("../../../tests/fixtures/proxy/prompt.json")).unwrap();
     assert_eq!(serde_json::to_value(&prompt).unwrap(), expected);
+    let pause = Prompt { choices: Some(vec![json!("continue")]), ..prompt };
+    assert_eq!(serde_json::to_value(&pause).unwrap(), json!(["text?", "ae2cd864"]));
     let script = ScriptRequest { reqid: "1".into(), name: None, script: "x", user: "u" };
     let head = StatusHead {
         status: (StatusCode::Running, 2),

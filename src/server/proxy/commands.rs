@@ -1,6 +1,6 @@
 //! From a command to an order of the core, and from what came of it to a reply.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use beamq_machines::{
     JobId, Role, SessionId,
@@ -11,12 +11,13 @@ use beamq_machines::{
 };
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::desk::{ReleaseAfter, UNNAMED};
+use super::desk::{Answered, ReleaseAfter, UNNAMED};
 use crate::{
     protocol::{
         CallId, ErrorKind, JobRef, Method, PromptRef, RpcError, Submission, SubmissionChanges,
-        proxy::{self, Banner, CommandInfo, ProxyCommand, pause_level, prompt_answer},
+        proxy::{self, Banner, CommandInfo, PAUSE_ANSWER, ProxyCommand, pause_level, prompt_answer},
     },
     server::{
         clients::ReplyTo,
@@ -27,7 +28,12 @@ use crate::{
 
 const NOTHING_RUNS: &str = "no script is running";
 const NOT_LOGGED_IN: &str = "you are not logged in: send authenticate with login and passwd first";
-const RUNNING_IS_FIXED: &str = "a running script cannot be changed with the python engine: stop it and queue it again, or update it while it waits";
+const RUNNING_IS_FIXED: &str =
+    "a running script cannot be changed: stop it and queue it again, or update scripts while they wait";
+const ALREADY_PAUSED: &str = "script is already paused";
+const NO_ANSWER: &str = "the script waits for an answer: exec session.setUserinput(uid, value)";
+/// NICOS's clients send `continue` right after an answer.
+const CONTINUES_WITHIN: Duration = Duration::from_secs(2);
 const INCONSISTENT: &str = "Inconsistency between clients script IDs and queued IDs";
 
 /// The good end of a command, or the text that says why not.
@@ -172,7 +178,9 @@ impl Dispatcher {
 
     fn answer_prompt(&mut self, to: &ReplyTo, actor: &Actor, uid: String, value: Value) -> Replied {
         let prompt = PromptRef(uid).resolve().map_err(|error| text_of(&error))?;
-        self.proxy_order(to, actor, Method::AnswerPrompt, Order::Answer { prompt, value })
+        let replied = self.proxy_order(to, actor, Method::AnswerPrompt, Order::Answer { prompt, value })?;
+        self.proxy.answered = Some(Answered { session: to.session, at: Instant::now() });
+        Ok(replied)
     }
 
     fn mask(&mut self, session: SessionId, events: Vec<String>, masked: bool) -> Value {
@@ -302,7 +310,8 @@ impl Dispatcher {
         self.active_or_refuse()?;
         let level = pause_level(level).ok_or("break: level must be 1 or more")?;
         match self.active_state() {
-            Some(State::Paused {}) => Err("script is already paused".into()),
+            Some(State::Paused {}) => Err(ALREADY_PAUSED.into()),
+            Some(State::Running {}) if self.core.prompt().is_some() => Err(ALREADY_PAUSED.into()),
             _ if self.is_stopping() => Err("script is already stopping".into()),
             // The same break again is no mistake.
             Some(State::Pausing { level: pending }) if *pending == level => Ok(Value::Null),
@@ -312,14 +321,31 @@ impl Dispatcher {
 
     /// NICOS knows no held queue; where nothing is running, going on can only mean the queue.
     fn proxy_continue(&mut self, to: &ReplyTo, actor: &Actor) -> Replied {
+        // An answer lets the script go on by itself; the next question may be there already.
+        if let Some(answered) = self.proxy.answered.take()
+            && answered.session == to.session
+            && answered.at.elapsed() < CONTINUES_WITHIN
+        {
+            return Ok(Value::Null);
+        }
         match self.active_state() {
             Some(State::Paused {}) => self.proxy_order(to, actor, Method::ResumeRun, Order::Resume),
+            Some(State::Running {}) if self.core.prompt().is_some() => self.continue_question(to, actor),
             Some(_) => Err("script is not paused".into()),
             None if matches!(self.core.queue().state(), queue::State::Held { .. }) => {
                 self.proxy_order(to, actor, Method::ReleaseQueue, Order::ReleaseQueue)
             }
             None => Err(NOTHING_RUNS.into()),
         }
+    }
+
+    /// Answers the open question as NICOS does that is told nothing else.
+    fn continue_question(&mut self, to: &ReplyTo, actor: &Actor) -> Replied {
+        let Some(open) = self.core.prompt() else { return Err("script is not paused".into()) };
+        let usual = proxy::is_mere_pause(open.choices.as_deref()).then(|| PAUSE_ANSWER.into());
+        let Some(value) = usual.or_else(|| open.default.clone()) else { return Err(NO_ANSWER.into()) };
+        let prompt = open.id;
+        self.proxy_order(to, actor, Method::AnswerPrompt, Order::Answer { prompt, value })
     }
 
     fn proxy_stop(&mut self, to: &ReplyTo, actor: &Actor, at_once: bool) -> Replied {

@@ -204,6 +204,12 @@ pub(super) struct ReleaseAfter {
     pub(super) session: beamq_machines::SessionId,
 }
 
+/// A client has answered a question of the script.
+pub(super) struct Answered {
+    pub(super) session: beamq_machines::SessionId,
+    pub(super) at: Instant,
+}
+
 /// What only this dialect needs to remember.
 #[derive(Default)]
 pub(in crate::server) struct ProxyDesk {
@@ -213,6 +219,8 @@ pub(in crate::server) struct ProxyDesk {
     said_bytes: usize,
     pub(super) last: LastScript,
     pub(super) release_after: Option<ReleaseAfter>,
+    /// The last answer to a question, as long as the `continue` that belongs to it may still come.
+    pub(super) answered: Option<Answered>,
     pub(super) status_told: Option<(StatusCode, i64)>,
     /// When the running script is expected to end, as it was told last.
     pub(super) eta: Option<Timestamp>,

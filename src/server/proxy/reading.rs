@@ -18,7 +18,8 @@ use crate::{
 impl Dispatcher {
     /// What the running script does, and its line.
     pub(super) fn proxy_status(&self) -> (StatusCode, i64) {
-        let active = self.core.queue().active.and_then(|id| self.core.job(id));
+        let core = &self.core;
+        let active = core.queue().active.and_then(|id| core.job(id));
         let Some(machine) = active else {
             return (if self.proxy.last.failed { StatusCode::IdleAfterError } else { StatusCode::Idle }, -1);
         };
@@ -26,6 +27,8 @@ impl Dispatcher {
         match machine.state() {
             job::State::Starting {} => (StatusCode::Running, -1),
             job::State::Paused {} => (StatusCode::InBreak, line),
+            // To NICOS's clients a script that asks stands still, and `continue` lets it go on.
+            job::State::Running {} if core.prompt().is_some() => (StatusCode::InBreak, line),
             job::State::Asked { .. } | job::State::Terminating { .. } | job::State::Killing { .. } => {
                 (StatusCode::Stopping, line)
             }
