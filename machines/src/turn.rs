@@ -49,6 +49,8 @@ pub struct Policy {
     pub job_timeout: Option<Duration>,
     /// How long a question waits for its answer.
     pub prompt_timeout: Duration,
+    /// The engine knows no pause points of its own: a pause of the level `point` acts at every line as well.
+    pub points_are_lines: bool,
     /// When the first reminder of a paused job goes out.
     pub pause_reminder_first: Duration,
     /// When the following reminders go out.
@@ -70,6 +72,7 @@ impl Default for Policy {
             abort_terminate: Duration::from_secs(3),
             job_timeout: None,
             prompt_timeout: Duration::from_secs(600),
+            points_are_lines: false,
             pause_reminder_first: Duration::from_secs(600),
             pause_reminder_next: Duration::from_secs(1800),
             login_timeout: Duration::from_secs(30),

@@ -46,7 +46,7 @@ const NOT_SET_UP: [&str; 2] = ["Exception in dry run setup", "Fatal error while 
 const BEYOND_LIMITS: &str = "Out of bounds";
 
 /// The codes of findings that only dry runs in NICOS make.
-pub const CODES: [&str; 1] = ["nicos_warning"];
+pub const CODES: [&str; 2] = ["nicos_warning", "starts_from_now"];
 
 /// The codes of findings that say what a message of NICOS says.
 pub const IN_ITS_WORDS: [&str; 3] = ["script_error", "command_error", "nicos_warning"];
@@ -89,6 +89,14 @@ enum Stopped {
     TooLong,
     /// The simulator ended and told nothing.
     Early,
+}
+
+/// What is to be said of a job that others come before: NICOS does not know how they leave the instrument.
+#[must_use]
+pub fn starts_from_now() -> Finding {
+    let message = "NICOS's dry run begins with the instrument as it is now, and not as the jobs before this one leave it";
+    let hint = "where it depends on them, look again when its turn has come";
+    Finding { hint: Some(hint.into()), ..Finding::new(Severity::Note, CODES[1], message.to_owned()) }
 }
 
 impl NicosSimulator {

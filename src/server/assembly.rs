@@ -273,6 +273,7 @@ fn policy(config: &Config) -> Policy {
         abort_terminate: config.abort.terminate.0,
         job_timeout: config.jobs.timeout.0,
         prompt_timeout: config.jobs.prompt_timeout.0.unwrap_or(FOR_EVER),
+        points_are_lines: config.engine.kind == EngineKind::Nicos,
         pause_reminder_first: config.jobs.pause_reminder.0.unwrap_or(FOR_EVER),
         pause_reminder_next: config.jobs.pause_reminder_again.0.unwrap_or(FOR_EVER),
         login_timeout: config.sessions.login.0,

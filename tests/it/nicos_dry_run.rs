@@ -8,6 +8,7 @@ use crate::{
     nicos_daemon::Daemon,
     nicos_engine::is_engine,
     proxy::Gui,
+    support,
 };
 
 /// Two minutes of which NICOS's simulator knows, and where two motors go.
@@ -38,7 +39,7 @@ fn device<'a>(report: &'a Value, name: &str) -> &'a Value {
 #[tokio::test]
 async fn a_dry_run_says_how_long_it_takes_and_where_devices_go_and_the_job_has_its_estimate() {
     let daemon = Daemon::with_cache().await;
-    let (_server, mut user) = serving(&daemon).await;
+    let (server, mut user) = serving(&daemon).await;
 
     let report = dry_run(&user, MOVES).await;
     assert_eq!(report["ok"], true, "{report:#}");
@@ -63,9 +64,35 @@ async fn a_dry_run_says_how_long_it_takes_and_where_devices_go_and_the_job_has_i
     let estimate = &told["params"]["job"]["estimate"];
     assert_eq!((&estimate["expected_s"], &estimate["source"]), (&json!(102.0), &json!("simulated")));
 
+    // The command line shows the same.
+    let data = server.home.data();
+    let command = |arguments: &[&str]| {
+        let mut command = support::program();
+        command.arg("--data").arg(&data).args(arguments);
+        support::run(&mut command, b"")
+    };
+    let shown = command(&["dry-run", "--job", &id]).expect_code(0).out;
+    assert!(shown.contains("1 min 42 s") && shown.contains("slow"), "{shown}");
+    let document = command(&["dry-run", "--job", &id, "--json"]).expect_code(0).document();
+    assert_eq!(document["totals"]["seconds"]["expected"], 102.0, "{document:#}");
+
+    // What comes after it is simulated from where the instrument is now, and says so.
+    let second = user.submit("moves on", "maw(slow, 4)\n").await;
     let queue = user.call("dryrun.queue", json!({})).await;
     assert_eq!(queue["jobs"][0]["estimate"]["expected_s"], 102.0, "{queue:#}");
+    let from_zero = queue["jobs"][1]["estimate"]["expected_s"].as_f64().unwrap();
     assert!(queue["expected_finish"].is_string(), "{queue:#}");
+    let says_so = |job: &Value| {
+        job["findings"].as_array().unwrap().iter().any(|finding| finding["code"] == "starts_from_now")
+    };
+    assert_eq!((says_so(&queue["jobs"][0]), says_so(&queue["jobs"][1])), (false, true), "{queue:#}");
+    let report = user.call("dryrun.job", json!({"id": second})).await;
+    assert_eq!(device(&report, "slow")["start"].as_f64().or(Some(0.0)), Some(0.0), "{report:#}");
+    assert_eq!(report["totals"]["seconds"]["expected"].as_f64(), Some(from_zero), "{report:#}");
+    assert_eq!(finding(&report, "starts_from_now")["severity"], "note");
+    let shown = command(&["dry-run", "--queue"]).expect_code(0).out;
+    assert!(shown.contains("not as the jobs before this one leave it"), "{shown}");
+    assert!(!says_so(&user.call("dryrun.job", json!({"id": id})).await));
 
     // Nothing has moved.
     let at = user.run_now("print(m1.read(), slow.read())\n").await;

@@ -169,9 +169,17 @@ async fn a_script_is_paused_resumed_and_aborted_wherever_it_is() {
         user.call("run.resume", json!({})).await;
         user.settles(&id, "running").await;
     }
+    // NICOS knows no pause points: this level acts at every line as well, and so at the beginning of any cell.
+    let pausing = user.call("run.pause", json!({"level": "point"})).await;
+    assert!(
+        text(&pausing["acts"]).starts_with("at the next line of the script, or in a wait; now at line"),
+        "{pausing}"
+    );
+    user.settles(&id, "paused").await;
+    user.call("run.resume", json!({})).await;
+    user.settles(&id, "running").await;
     user.call("run.abort", json!({})).await;
-    let job = user.ends(&id, "aborted").await;
-    assert_eq!(job["state"], "aborted");
+    user.ends(&id, "aborted").await;
 
     // A pause that cannot take effect is taken back, and does not come later.
     let id =

@@ -17,6 +17,7 @@ use crate::{
     harness::{Home, QUICK},
     nicos_daemon::{Daemon, event},
     nicos_engine::is_engine,
+    proxy::Gui,
 };
 
 const ENDLESS: &str = "while True:\n    sleep(0.02)\n";
@@ -130,6 +131,8 @@ async fn a_script_that_ran_on_without_us_is_recognised_and_nothing_it_wrote_is_m
     let server = Home::new(&format!("{QUICK}{config}queue: {{after_failure: continue}}\n")).start().await;
     let mut user = server.client().await;
     is_engine(&mut user, "ready", "").await;
+    // A client of the proxy dialect is not to notice.
+    let mut gui = Gui::login(&server, "ibex").await;
 
     // It goes on until it is told to end, however long everything else takes.
     let enough = daemon.path().join("enough");
@@ -144,11 +147,24 @@ async fn a_script_that_ran_on_without_us_is_recognised_and_nothing_it_wrote_is_m
     assert_eq!(user.job(&id).await["state"], "running");
     relay.open.store(true, Ordering::SeqCst);
     is_engine(&mut user, "ready", "").await;
+    let mut late = Gui::login(&server, "late").await;
+    for gui in [&mut gui, &mut late] {
+        let status = gui.does(json!({"command": "getstatus"})).await;
+        assert_eq!((&status["status"][0], &status["scriptname"]), (&json!(0), &json!("cut off")), "{status}");
+    }
     std::fs::write(&enough, "").unwrap();
     user.ends(&id, "succeeded").await;
     let lines = user.output(&id).await;
     let expected: Vec<String> = (1..=lines.len()).map(|n| format!("line {n}")).collect();
     assert_eq!(lines, expected);
+    let told = gui.until_done(&id).await;
+    let of = |name: &str| told.iter().filter(|event| event["event"] == name).count();
+    assert_eq!((of("request"), of("processing"), of("done"), of("blocked")), (1, 1, 1, 0), "{told:#?}");
+    assert_eq!(told.last().unwrap()["payload"]["success"], true);
+    let written = told.iter().filter(|event| event["event"] == "message").map(|event| &event["payload"][3]);
+    let written: String = written.map(|text| text.as_str().unwrap()).collect();
+    assert_eq!(written.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(late.until_done(&id).await.last().unwrap()["payload"]["success"], true);
 
     // One that ends meanwhile may have succeeded or not.
     let (nicos, mut events) = daemon.admin().await;

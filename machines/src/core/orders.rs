@@ -247,6 +247,9 @@ impl Core {
     fn when_it_acts(&self, level: PauseLevel) -> String {
         let mut text = String::from(match level {
             PauseLevel::Line => "at the next line of the script",
+            PauseLevel::Point if self.policy.points_are_lines => {
+                "at the next line of the script, or in a wait"
+            }
             PauseLevel::Point => "at the next wait or pause point",
             PauseLevel::Now => "at once, also inside a wait that polls",
         });

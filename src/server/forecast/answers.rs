@@ -41,6 +41,8 @@ pub(in crate::server) struct Bench {
     start: InstrumentState,
     begins_at: Option<Timestamp>,
     now: Timestamp,
+    /// Other jobs come before it, and what they do is not known where it is simulated.
+    starts_from_now: bool,
     /// The job that this tells something new of, where nobody simulates it unasked.
     teaches: Option<(JobId, Arc<JobSpec>, mpsc::UnboundedSender<Inside>)>,
 }
@@ -73,6 +75,9 @@ impl Bench {
         };
         let run = self.workshop.run(spec, setting).await;
         let mut report = with_read(run.simulated.report.clone(), read);
+        if self.starts_from_now {
+            report.findings.push(nicos::starts_from_now());
+        }
         let told = run.told.clone();
         // What is known without a run stands.
         let quick = quick_plan(spec, &self.catalogue, &self.memory, self.now.0);
@@ -133,10 +138,18 @@ impl Dispatcher {
             start: self.state_before(before),
             begins_at: before.and_then(|id| self.expected(id, Self::now()).start),
             now: Self::now(),
+            starts_from_now: !link.workshop.works_unasked() && self.is_behind_others(before),
             teaches: before
                 .filter(|_| !link.workshop.works_unasked())
                 .and_then(|job| Some((job, Arc::clone(&self.core.job(job)?.spec), self.to_self.clone()))),
         })
+    }
+
+    /// Whether a job waits until others have run.
+    fn is_behind_others(&self, job: Option<JobId>) -> bool {
+        let queue = self.core.queue();
+        let waits = job.filter(|job| queue.order.contains(job));
+        waits.is_some_and(|job| queue.active.is_some() || queue.order.first() != Some(&job))
     }
 
     /// The instrument where a waiting job finds it, as far as the jobs before it were simulated.
@@ -170,10 +183,17 @@ impl Dispatcher {
         let Some((snapshot, answered)) = self.order_forecast(params.at.map(|time| time.0)) else {
             return self.answer::<()>(&to, Err(RpcError::unavailable("this server simulates nothing")));
         };
+        let chained = self.forecast.link.as_ref().is_none_or(|link| link.workshop.works_unasked());
         let active_left_s = snapshot.active.as_ref().map(|active| active.left_s);
         self.later(to, async move {
             let plans = answered.await.map_err(|_| RpcError::unavailable("the server is stopping"))?;
-            Ok(forecast(&snapshot, &plans, active_left_s, before, assumes))
+            let mut found = forecast(&snapshot, &plans, active_left_s, before, assumes);
+            if !chained {
+                let first = usize::from(snapshot.active.is_none());
+                let behind = found.jobs.iter_mut().skip(first);
+                behind.for_each(|job| job.findings.push(nicos::starts_from_now()));
+            }
+            Ok(found)
         });
     }
 
