@@ -5,6 +5,7 @@
 
 mod announcements;
 mod assembly;
+mod audit;
 mod broker;
 mod calls;
 mod catalogue;
@@ -24,6 +25,7 @@ mod metrics;
 mod nicos;
 mod proxy;
 mod readings;
+mod submissions;
 mod timers;
 mod turned_away;
 mod verdicts;
