@@ -2,10 +2,12 @@
 //! read them.
 
 use std::{
-    fs, io,
+    io,
     path::Path,
     sync::{Mutex, PoisonError},
 };
+
+use crate::engine;
 
 /// Two that write the same file at once would take it away from each other.
 static WRITING: Mutex<()> = Mutex::new(());
@@ -31,17 +33,6 @@ const FILES: [(&str, &str); 11] = [
 /// When a file cannot be written.
 pub(super) fn install(work_dir: &Path) -> io::Result<()> {
     let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-    crate::engine::python::install_library(work_dir)?;
-    let folder = work_dir.join("lib");
-    for (name, text) in FILES {
-        let file = folder.join(name);
-        if fs::read(&file).is_ok_and(|present| present == text.as_bytes()) {
-            continue;
-        }
-        if let Some(parent) = file.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        crate::catalogue::shipped::write_whole(&file, text.as_bytes())?;
-    }
-    Ok(())
+    engine::python::install_library(work_dir)?;
+    engine::python::write_files(&work_dir.join("lib"), &FILES)
 }

@@ -35,7 +35,17 @@ const FILES: [(&str, &str); 19] = [
 /// When a file cannot be written.
 pub(super) fn install(work_dir: &Path) -> io::Result<PathBuf> {
     let folder = work_dir.join("lib");
-    for (name, text) in FILES {
+    write_files(&folder, &FILES)?;
+    Ok(folder.join("worker.py"))
+}
+
+/// Writes files that are part of the binary into a folder, as far as they are not there already.
+///
+/// # Errors
+///
+/// When a file cannot be written.
+pub(crate) fn write_files(folder: &Path, files: &[(&str, &str)]) -> io::Result<()> {
+    for (name, text) in files {
         let file = folder.join(name);
         if fs::read(&file).is_ok_and(|present| present == text.as_bytes()) {
             continue;
@@ -43,10 +53,8 @@ pub(super) fn install(work_dir: &Path) -> io::Result<PathBuf> {
         if let Some(parent) = file.parent() {
             fs::create_dir_all(parent)?;
         }
-        // Written aside and renamed, so that a worker that starts just now reads the old or the new.
-        let aside = file.with_extension("py.new");
-        fs::write(&aside, text)?;
-        fs::rename(&aside, &file)?;
+        // A worker that starts just now reads the old one or the new one.
+        crate::catalogue::shipped::write_whole(&file, text.as_bytes())?;
     }
-    Ok(folder.join("worker.py"))
+    Ok(())
 }

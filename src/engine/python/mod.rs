@@ -29,8 +29,8 @@ mod worker;
 
 use tokio::sync::mpsc;
 
-pub(crate) use self::process::give_way_to_all;
 use self::{interpreter::Interpreter, process::Spawner, supervisor::Supervisor, worker::Launcher};
+pub(crate) use self::{library::write_files, process::give_way_to_all};
 use super::{EngineEvent, EngineLink, EngineState, PythonSettings};
 
 /// How many events wait for the server before a script that floods its output has to wait.
