@@ -89,6 +89,15 @@ impl Pending {
     fn is_empty(&self) -> bool {
         self.batch.is_empty() && self.after.is_empty()
     }
+
+    /// Whether a timer that comes due now was stopped or set anew by what has happened in this turn: it is not the
+    /// one that the machines wait for any more.
+    fn replaces(&self, timer: Timer) -> bool {
+        self.after.iter().any(|step| match step {
+            After::SetTimer(other, _) | After::CancelTimer(other) => *other == timer,
+            _ => false,
+        })
+    }
 }
 
 /// What is done once the facts are committed.
@@ -322,7 +331,9 @@ impl Dispatcher {
 
     fn timers_due(&mut self) {
         while let Some(timer) = self.timers.pop(Instant::now(), Self::now()) {
-            self.turn(Input::Timer(timer));
+            if !self.pending.replaces(timer) {
+                self.turn(Input::Timer(timer));
+            }
         }
         if self.closing.as_ref().is_some_and(|closing| closing.at_most <= Instant::now())
             && let Some(job) = self.core.queue().active
@@ -470,5 +481,21 @@ impl Dispatcher {
         if let Err(error) = self.journal.close().await {
             tracing::error!(%error, "the journal could not be closed cleanly");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beamq_machines::{Due, JobId};
+
+    use super::*;
+
+    #[test]
+    fn a_timer_that_this_turn_has_set_anew_or_stopped_does_not_come_due_in_it() {
+        let [first, second, third] = [1, 2, 3].map(|id| Timer::AbortGrace(JobId(id)));
+        let mut pending = Pending::default();
+        pending.after.push(After::SetTimer(first, Due::After(Duration::from_secs(1))));
+        pending.after.push(After::CancelTimer(second));
+        assert_eq!([first, second, third].map(|timer| pending.replaces(timer)), [true, true, false]);
     }
 }
