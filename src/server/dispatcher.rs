@@ -93,10 +93,8 @@ impl Pending {
     /// Whether a timer that comes due now was stopped or set anew by what has happened in this turn: it is not the
     /// one that the machines wait for any more.
     fn replaces(&self, timer: Timer) -> bool {
-        self.after.iter().any(|step| match step {
-            After::SetTimer(other, _) | After::CancelTimer(other) => *other == timer,
-            _ => false,
-        })
+        let is_about = |step: &After| matches!(step, After::SetTimer(other, _) | After::CancelTimer(other) if *other == timer);
+        self.after.iter().any(is_about)
     }
 }
 
