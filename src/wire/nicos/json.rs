@@ -62,7 +62,8 @@ pub(super) fn decode(payload: &[u8], limits: &pickle::Limits) -> Result<Value, J
     if payload.len() > limits.payload_bytes {
         return Err(JsonError::TooLarge { what: "bytes", limit: limits.payload_bytes });
     }
-    let mut reader = Reader { payload, at: 0, limits, values_left: limits.operations };
+    let mut reader =
+        Reader { payload, at: 0, limits, values_left: limits.operations, output_left: limits.output_bytes };
     reader.skip_space();
     let value = reader.value(0)?;
     reader.skip_space();
@@ -70,6 +71,19 @@ pub(super) fn decode(payload: &[u8], limits: &pickle::Limits) -> Result<Value, J
         return Err(reader.malformed("something follows the value"));
     }
     Ok(value)
+}
+
+/// How many bytes a value holds, about.
+fn memory_of(value: &Value) -> usize {
+    let inside = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(memory_of).sum(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| size_of::<String>() + name.len() + memory_of(value)).sum()
+        }
+    };
+    size_of::<Value>() + inside
 }
 
 /// Text that may have lone surrogates: UTF-8 but for them.
@@ -92,6 +106,8 @@ struct Reader<'a> {
     at: usize,
     limits: &'a pickle::Limits,
     values_left: usize,
+    /// What pickles may still become: they are the only values that are larger than what stands for them.
+    output_left: usize,
 }
 
 impl Reader<'_> {
@@ -272,10 +288,13 @@ impl Reader<'_> {
         let limits = pickle::Limits {
             depth: self.limits.depth.saturating_sub(depth),
             operations: self.values_left.max(1),
+            output_bytes: self.output_left,
             ..*self.limits
         };
         self.values_left = self.values_left.saturating_sub(bytes.len());
-        Ok(pickle::decode(&bytes, &limits)?)
+        let value = pickle::decode(&bytes, &limits)?;
+        self.output_left = self.output_left.saturating_sub(memory_of(&value));
+        Ok(value)
     }
 
     fn text(&mut self) -> Result<Text, JsonError> {

@@ -269,6 +269,22 @@ fn json_is_bounded_in_depth_and_in_the_number_of_values() {
     assert!(json::decode(digits.as_bytes(), &limits).is_err());
 }
 
+#[test]
+fn pickles_within_json_share_the_limit_of_what_they_become() {
+    // A text of 1000 bytes that is referenced a hundred times.
+    let mut pickle = b"(X\xe8\x03\0\0".to_vec();
+    pickle.extend([b'x'; 1000]);
+    pickle.extend(b"q\x00");
+    pickle.extend(b"h\x00".repeat(99));
+    pickle.extend(b"l.");
+    let wrapped = String::from_utf8(json::wrap_pickle(&pickle)).unwrap();
+    let limits = pickle::Limits { output_bytes: 1 << 19, ..pickle::Limits::default() };
+    assert!(json::decode(format!("[{wrapped}]").as_bytes(), &limits).is_ok());
+    let many = format!("[{}]", vec![wrapped; 10].join(","));
+    let refused = json::decode(many.as_bytes(), &limits).unwrap_err().to_string();
+    assert!(refused.contains("bytes of JSON"), "{refused}");
+}
+
 /// What a daemon sent: its frames, as they were on the wire, cut into every size of pieces up to 64 bytes.
 #[test]
 fn the_frames_of_a_real_daemon_are_read() {

@@ -14,7 +14,9 @@ use super::{
 /// The newest protocol.
 const NEWEST: u8 = 5;
 
-/// The tables are indexed with 32 bits and hold up to four values per operation.
+/// The tables are indexed with 32 bits and hold up to four values per operation: that is what lists that grow in turns
+/// may need.
+const VALUES_PER_OPERATION: usize = 4;
 const MOST_OPERATIONS: usize = 1 << 28;
 
 /// Room for so many values is made at once, if the payload is not too short to have them.
@@ -26,9 +28,11 @@ pub(super) fn run<'a>(bytes: &'a [u8], limits: &Limits) -> Read<(Tree<'a>, Val<'
         return Err(Box::new(DecodeError::TooLarge { what: "bytes", limit: limits.payload_bytes }));
     }
     let operations = limits.operations.min(MOST_OPERATIONS);
+    let most_values = VALUES_PER_OPERATION * operations.min(bytes.len());
     let mut machine = Machine {
+        most_values,
         input: Input::new(bytes),
-        tree: Tree::with_room_for(SOME_VALUES.min(bytes.len() / 8)),
+        tree: Tree::with_room_for(SOME_VALUES.min(bytes.len() / 8), most_values),
         stack: Vec::with_capacity(SOME_VALUES.min(bytes.len() / 8 + 4)),
         marks: Vec::new(),
         memo: Vec::with_capacity(SOME_VALUES.min(bytes.len() / 8)),
@@ -57,6 +61,7 @@ struct Machine<'a, 'l> {
     marks: Vec<usize>,
     memo: Vec<Option<Val<'a>>>,
     memo_entries: usize,
+    most_values: usize,
     limits: &'l Limits,
     /// Where the present operation begins.
     at: usize,
@@ -233,12 +238,12 @@ impl<'a> Machine<'a, '_> {
     }
 
     fn append(&mut self, target: Val<'a>, values: &[Val<'a>]) -> Read<()> {
-        match target {
+        let fits = match target {
             Val::List(id) => self.tree.extend_collection(id, values),
             Val::Object(id) => self.tree.extend_items(id, values),
             _ => return self.malformed("something is appended to what is no list"),
-        }
-        Ok(())
+        };
+        self.grown(fits)
     }
 
     /// Takes what came after the last mark from the stack, for `put` to move it into the value below.
@@ -254,6 +259,14 @@ impl<'a> Machine<'a, '_> {
         self.stack = stack;
         self.stack.truncate(start);
         Ok(())
+    }
+
+    /// Whether the members that were added had room.
+    fn grown(&self, fits: bool) -> Read<()> {
+        if fits {
+            return Ok(());
+        }
+        Err(Box::new(DecodeError::TooLarge { what: "values", limit: self.most_values }))
     }
 
     fn append_marked(&mut self) -> Read<()> {
@@ -275,22 +288,22 @@ impl<'a> Machine<'a, '_> {
         if !pairs.len().is_multiple_of(2) {
             return self.malformed("a key has no value");
         }
-        match target {
+        let fits = match target {
             Val::Dict(id) => self.tree.extend_collection(id, pairs),
             Val::Object(id) => self.tree.extend_pairs(id, pairs),
             _ => return self.malformed("a key is set in what is no dictionary"),
-        }
-        Ok(())
+        };
+        self.grown(fits)
     }
 
     fn add_marked(&mut self) -> Read<()> {
         self.move_marked(|machine, target, values| {
-            match target {
+            let fits = match target {
                 Val::Set(id) => machine.tree.extend_collection(id, values),
                 Val::Object(id) => machine.tree.extend_items(id, values),
                 _ => return machine.malformed("something is added to what is no set"),
-            }
-            Ok(())
+            };
+            machine.grown(fits)
         })
     }
 

@@ -87,6 +87,8 @@ pub(super) struct Tree<'a> {
     spans: Vec<Span>,
     globals: Vec<Global<'a>>,
     objects: Vec<Object<'a>>,
+    /// How many members all collections may have together, those that were moved to a greater place counted again.
+    most: usize,
 }
 
 /// The tables are far smaller than this: their sizes are bounded by the number of operations.
@@ -95,11 +97,12 @@ fn index(length: usize) -> u32 {
 }
 
 impl<'a> Tree<'a> {
-    /// A tree in which so many values have room at once.
-    pub(super) fn with_room_for(values: usize) -> Self {
+    /// A tree in which so many values have room at once, and so many at most.
+    pub(super) fn with_room_for(values: usize, most: usize) -> Self {
         Self {
             children: Vec::with_capacity(values),
             spans: Vec::with_capacity(values / 4),
+            most,
             ..Self::default()
         }
     }
@@ -136,9 +139,10 @@ impl<'a> Tree<'a> {
 
     /// A new part with copies of `values`.
     pub(super) fn new_span(&mut self, values: &[Val<'a>]) -> Span {
-        let mut span = Span::default();
-        extend(&mut self.children, &mut span, values);
-        span
+        let start = index(self.children.len());
+        self.children.extend_from_slice(values);
+        let length = index(values.len());
+        Span { start, length, capacity: length }
     }
 
     /// Gives a collection with these members a place.
@@ -157,28 +161,35 @@ impl<'a> Tree<'a> {
         index(self.objects.len() - 1)
     }
 
-    pub(super) fn extend_collection(&mut self, id: u32, values: &[Val<'a>]) {
-        if let Some(span) = self.spans.get_mut(id as usize) {
-            extend(&mut self.children, span, values);
+    /// Adds members to a collection; `false` if there is no room.
+    pub(super) fn extend_collection(&mut self, id: u32, values: &[Val<'a>]) -> bool {
+        match self.spans.get_mut(id as usize) {
+            Some(span) => extend(&mut self.children, span, values, self.most),
+            None => true,
         }
     }
 
-    pub(super) fn extend_items(&mut self, id: u32, values: &[Val<'a>]) {
-        if let Some(object) = self.objects.get_mut(id as usize) {
-            extend(&mut self.children, &mut object.items, values);
+    /// Adds items to an object; `false` if there is no room.
+    pub(super) fn extend_items(&mut self, id: u32, values: &[Val<'a>]) -> bool {
+        match self.objects.get_mut(id as usize) {
+            Some(object) => extend(&mut self.children, &mut object.items, values, self.most),
+            None => true,
         }
     }
 
-    pub(super) fn extend_pairs(&mut self, id: u32, values: &[Val<'a>]) {
-        if let Some(object) = self.objects.get_mut(id as usize) {
-            extend(&mut self.children, &mut object.pairs, values);
+    /// Adds pairs to an object; `false` if there is no room.
+    pub(super) fn extend_pairs(&mut self, id: u32, values: &[Val<'a>]) -> bool {
+        match self.objects.get_mut(id as usize) {
+            Some(object) => extend(&mut self.children, &mut object.pairs, values, self.most),
+            None => true,
         }
     }
 }
 
 /// Appends to a part: in its spare room, or at the end of the table, or in a new place with spare room for as much
-/// again, so that collections that grow in turns cost a constant time per value.
-fn extend<'a>(children: &mut Vec<Val<'a>>, span: &mut Span, values: &[Val<'a>]) {
+/// again, so that collections that grow in turns cost a constant time per value. Two that share a beginning do not: the
+/// table is bounded, and with it the time, since whatever is copied makes it longer. `false` if that would be too long.
+fn extend<'a>(children: &mut Vec<Val<'a>>, span: &mut Span, values: &[Val<'a>], most: usize) -> bool {
     let end = (span.start + span.length) as usize;
     let added = index(values.len());
     let length = span.length + added;
@@ -191,12 +202,17 @@ fn extend<'a>(children: &mut Vec<Val<'a>>, span: &mut Span, values: &[Val<'a>]) 
         children.extend_from_slice(values);
         span.capacity = length;
     } else {
+        let capacity = if span.length == 0 { length } else { length.saturating_mul(2) };
+        if children.len() + capacity as usize > most {
+            return false;
+        }
         let old = span.start as usize..end;
         span.start = index(children.len());
+        span.capacity = capacity;
         children.extend_from_within(old);
         children.extend_from_slice(values);
-        span.capacity = if span.length == 0 { length } else { length.saturating_mul(2) };
         children.resize((span.start + span.capacity) as usize, Val::None);
     }
     span.length = length;
+    true
 }

@@ -129,6 +129,15 @@ fn keys_that_need_pairs_on_every_level_are_written_once() {
 }
 
 #[test]
+fn copies_of_a_list_that_grow_apart_are_refused() {
+    // Each set shares the beginning with the list until something is added to it: a few bytes would copy all of it.
+    let list = [b"(".as_slice(), &b"N".repeat(2_000), b"lq\x000c__builtin__\nset\nq\x010"].concat();
+    let added = b"h\x01h\x00\x85R(N\x900".repeat(5_000);
+    let payload = [list.as_slice(), &added, b"N."].concat();
+    too_large(&payload, "values");
+}
+
+#[test]
 fn many_operations_on_few_values_are_refused() {
     too_large(&b"N0".repeat(3_000_000), "operations");
     too_large(&b"N".repeat(5_000_000), "operations");
