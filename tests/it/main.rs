@@ -41,6 +41,7 @@ mod instrument_jobs;
 mod instrument_python;
 mod java;
 mod limits;
+mod nicos_commands;
 mod nicos_connection;
 mod nicos_daemon;
 mod nicos_dry_run;

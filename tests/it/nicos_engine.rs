@@ -414,4 +414,34 @@ async fn scripts_of_others_hold_our_queue_and_are_never_touched() {
     nicos.call(Command::Stop, &[json!(3)]).await.unwrap();
     user.ends(&id, "succeeded").await;
     is_engine(&mut user, "ready", "").await;
+
+    // Theirs takes NICOS's script thread with it.
+    nicos.call(Command::Queue, &[json!("exits.py"), json!("raise KeyboardInterrupt\n")]).await.unwrap();
+    is_engine(&mut user, "unavailable", "restart the NICOS daemon").await;
+    user.queue_is("blocked").await;
+}
+
+#[tokio::test]
+async fn a_script_that_cannot_be_stopped_says_so_and_nobody_elses_request_is_lost() {
+    let daemon = Daemon::start().await;
+    let (nicos, mut events) = daemon.connect("ulf", Options::default()).await.unwrap();
+    let (_server, mut user) = serving(&daemon).await;
+    let go = daemon.path().join("go");
+    // NICOS stops a script by an exception, which this one swallows.
+    let source = format!(
+        "import os, time as t\nprint('begun')\nwhile not os.path.exists({go:?}):\n    \
+         try:\n        while not os.path.exists({go:?}):\n            t.sleep(0.02)\n    \
+         except BaseException:\n        pass\nprint('let go')\n"
+    );
+    let id = user.submit("stubborn", &source).await;
+    user.line(&id, "begun").await;
+    let theirs = nicos.call(Command::Queue, &[json!("theirs.py"), json!("x = 1\n")]).await.unwrap();
+    for _ in 0..3 {
+        user.call("run.abort", json!({})).await;
+    }
+    user.line(&id, "NICOS cannot interrupt what the script is doing").await;
+    assert_eq!(user.job(&id).await["state"], "aborting");
+    std::fs::write(&go, "").unwrap();
+    user.ends(&id, "aborted").await;
+    event(&mut events, Event::Done, |done| done["reqid"] == theirs && done["success"] == true).await;
 }

@@ -151,16 +151,17 @@ impl CommandInfo {
         nicos("unwatch", &[needed("vallist", Form::Any)], "Removes watch expressions."),
         nicos(
             "gethistory",
-            &[needed("key", Form::Any), needed("fromtime", Form::Any), needed("totime", Form::Any)],
+            &[
+                needed("key", Form::Any),
+                needed("fromtime", Form::Any),
+                needed("totime", Form::Any),
+                optional("interval", Form::Any),
+            ],
             "Serves the history of a cache key.",
         ),
         nicos("getcachekeys", &[needed("query", Form::Any)], "Serves cache keys."),
         nicos("getdataset", &[needed("index", Form::Any)], "Serves a dataset."),
-        nicos(
-            "complete",
-            &[needed("fullstring", Form::Any), needed("lastword", Form::Any)],
-            "Completes a word.",
-        ),
+        nicos("complete", &[needed("line", Form::Any), needed("lastword", Form::Any)], "Completes a word."),
         nicos("transfer", &[needed("content", Form::Any)], "Stores a file."),
         nicos("debug", &[needed("code", Form::Any)], "Debugs a script."),
         nicos("debuginput", &[needed("line", Form::Any)], "Feeds the debugger."),
