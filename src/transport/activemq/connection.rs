@@ -1,20 +1,27 @@
 //! One STOMP connection to the broker: login, frames in, frames out, heart-beats.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use futures_util::{SinkExt, StreamExt};
 use stomp_rs::protocol::frame as build;
 use tokio::{
+    io::{AsyncRead, ReadBuf},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::mpsc,
-    task::JoinSet,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, Sleep, sleep_until, timeout},
 };
 use tokio_util::codec::{FramedRead, FramedWrite};
 
+use super::crew::{Crew, Hired};
 use crate::{
     security::Secret,
     wire::stomp::{Command, Frame, HeartBeat, Limits, Received, StompCodec, StompError, Version},
@@ -95,29 +102,59 @@ pub(super) struct Connection {
     pub(super) outlet: Outlet,
     /// What the broker calls the connection.
     pub(super) id: String,
-    /// The task that writes; it ends with the connection.
-    pub(super) writer: JoinSet<()>,
+    /// What writes; it ends with the connection.
+    pub(super) writer: Hired,
 }
 
 /// The reading half.
 pub(super) struct Incoming {
-    frames: FramedRead<OwnedReadHalf, StompCodec>,
-    silence: Option<Duration>,
+    frames: FramedRead<AcknowledgedAtOnce, StompCodec>,
+    silence: Option<Silence>,
     last_heard: Instant,
+}
+
+/// How long the broker may be silent, and when to look.
+struct Silence {
+    at_most: Duration,
+    look: Pin<Box<Sleep>>,
+}
+
+/// A broker without tcpNoDelay sends the rest of a message, and the next message, only once what it sent is
+/// acknowledged, which the system would put off by 40 ms.
+struct AcknowledgedAtOnce(OwnedReadHalf);
+
+impl AsyncRead for AcknowledgedAtOnce {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.0).poll_read(context, buffer))?;
+        // Without it the connection works as well, if not with every broker as fast.
+        #[cfg(target_os = "linux")]
+        let _ = self.0.as_ref().set_quickack(true);
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl Connection {
     /// Connects and logs in.
-    pub(super) async fn open(account: &BrokerAccount, limits: Limits) -> Result<Self, LineError> {
-        timeout(LOGIN_WITHIN, Self::log_in(account, limits)).await.unwrap_or(Err(LineError::LoginTimedOut))
+    pub(super) async fn open(
+        account: &BrokerAccount,
+        limits: Limits,
+        crew: &Crew,
+    ) -> Result<Self, LineError> {
+        timeout(LOGIN_WITHIN, Self::log_in(account, limits, crew))
+            .await
+            .unwrap_or(Err(LineError::LoginTimedOut))
     }
 
-    async fn log_in(account: &BrokerAccount, limits: Limits) -> Result<Self, LineError> {
+    async fn log_in(account: &BrokerAccount, limits: Limits, crew: &Crew) -> Result<Self, LineError> {
         let stream = TcpStream::connect(account.address).await.map_err(LineError::Unreachable)?;
         // Small frames that wait for others would cost up to 40 ms.
         stream.set_nodelay(true).map_err(LineError::Unreachable)?;
         let (reading, writing) = stream.into_split();
-        let frames = FramedRead::new(reading, StompCodec::new(limits));
+        let frames = FramedRead::new(AcknowledgedAtOnce(reading), StompCodec::new(limits));
         let mut incoming = Incoming { frames, silence: None, last_heard: Instant::now() };
         let mut writer = FramedWrite::new(writing, StompCodec::new(Limits::default()));
         let beat = HEART_BEAT.as_millis();
@@ -141,12 +178,14 @@ impl Connection {
             }
         }
         let (beat, silence) = agreed_beats(connected.get("heart-beat"));
-        incoming.silence = silence;
+        incoming.silence = silence.map(|at_most| {
+            let look = Box::pin(sleep_until(incoming.last_heard + at_most));
+            Silence { at_most, look }
+        });
         let (outlet, waiting) = mpsc::channel(WAITING_TO_BE_WRITTEN);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(write_frames(writer, waiting, beat));
+        let writer = crew.hire(write_frames(writer, waiting, beat));
         let id = connected.get("session").unwrap_or_default().to_owned();
-        Ok(Self { incoming, outlet, id, writer: tasks })
+        Ok(Self { incoming, outlet, id, writer })
     }
 }
 
@@ -159,14 +198,20 @@ impl Incoming {
     /// The next frame. Nothing is lost when the future is dropped before it is ready.
     pub(super) async fn next(&mut self) -> Result<Frame, LineError> {
         loop {
-            // A broker without tcpNoDelay sends the rest of a message only once the beginning is
-            // acknowledged, which the system would put off by 40 ms.
-            #[cfg(target_os = "linux")]
-            let _ = self.frames.get_ref().as_ref().set_quickack(true);
-            let received = match self.silence {
-                Some(silence) => timeout_at(self.last_heard + silence, self.frames.next())
-                    .await
-                    .map_err(|_| LineError::Silent(silence))?,
+            let received = match &mut self.silence {
+                Some(silence) => tokio::select! {
+                    biased;
+                    received = self.frames.next() => received,
+                    () = &mut silence.look => {
+                        let at_last = self.last_heard + silence.at_most;
+                        if at_last <= Instant::now() {
+                            return Err(LineError::Silent(silence.at_most));
+                        }
+                        // Not set anew with every frame: that would cost more than a look now and then.
+                        silence.look.as_mut().reset(at_last);
+                        continue;
+                    }
+                },
                 None => self.frames.next().await,
             };
             self.last_heard = Instant::now();
@@ -185,22 +230,33 @@ async fn write_frames(
     mut waiting: mpsc::Receiver<Vec<Frame>>,
     beat: Option<Duration>,
 ) {
+    // Twice as often as promised, for a late beat costs the connection.
+    let pause = beat.map(|interval| interval / 2);
+    let mut last = Instant::now();
+    let mut look = Box::pin(sleep_until(last + pause.unwrap_or_default()));
     loop {
-        let next = match beat {
-            // Twice as often as promised, for a late beat costs the connection.
-            Some(interval) => timeout(interval / 2, waiting.recv()).await,
-            None => Ok(waiting.recv().await),
-        };
-        let written = match next {
-            Ok(Some(frames)) => write_what_waits(&mut writer, frames, &mut waiting).await,
-            Ok(None) => return,
-            Err(_) => writer.send(HeartBeat).await,
+        let written = tokio::select! {
+            biased;
+            next = waiting.recv() => match next {
+                Some(frames) => write_what_waits(&mut writer, frames, &mut waiting).await,
+                None => return,
+            },
+            () = &mut look, if pause.is_some() => {
+                let due = last + pause.unwrap_or_default();
+                if due > Instant::now() {
+                    look.as_mut().reset(due);
+                    continue;
+                }
+                look.as_mut().reset(Instant::now() + pause.unwrap_or_default());
+                writer.send(HeartBeat).await
+            }
         };
         if let Err(error) = written {
             // The reader notices as well, and says why.
             tracing::debug!(%error, "cannot write to the broker");
             return;
         }
+        last = Instant::now();
     }
 }
 

@@ -3,8 +3,7 @@
 
 use stomp_rs::protocol::frame as build;
 use tokio::{
-    sync::mpsc,
-    task::JoinSet,
+    sync::{mpsc, oneshot},
     time::{Duration, Instant},
 };
 
@@ -12,6 +11,7 @@ use super::{
     ActivemqSettings, PREFETCH,
     advisories::{self, Advisory},
     connection::{Connection, Incoming, LineError, Outlet},
+    crew::{Crew, Hired},
     pusher::{ADVISORIES, Pusher},
 };
 use crate::wire::stomp::{Command, Frame, Limits};
@@ -50,21 +50,31 @@ pub(super) struct Line {
     outlet: Outlet,
     pub(super) pusher: Pusher,
     pub(super) news: mpsc::Receiver<Advisory>,
-    listening: JoinSet<LineError>,
-    _writers: [JoinSet<()>; 2],
+    /// Why the connection for pushes has ended, once it has.
+    push_ended: oneshot::Receiver<LineError>,
+    _at_work: [Hired; 3],
 }
 
 impl Line {
     /// Logs in, and asks for the broker's news.
-    pub(super) async fn open(settings: &ActivemqSettings, mode: Mode) -> Result<Self, LineError> {
-        let pushing = Connection::open(&settings.account, Limits::default()).await?;
+    pub(super) async fn open(
+        settings: &ActivemqSettings,
+        mode: Mode,
+        crew: &Crew,
+    ) -> Result<Self, LineError> {
+        let pushing = Connection::open(&settings.account, Limits::default(), crew).await?;
         let body_bytes = settings.message_bytes.max(LARGEST_MESSAGE);
-        let asking = Connection::open(&settings.account, Limits { body_bytes, ..Limits::default() }).await?;
+        let limits = Limits { body_bytes, ..Limits::default() };
+        let asking = Connection::open(&settings.account, limits, crew).await?;
 
         let pusher = Pusher::new(pushing.outlet.clone());
         let (tell, news) = mpsc::channel(1024);
-        let mut listening = JoinSet::new();
-        listening.spawn(pusher.clone().listen(pushing.incoming, tell));
+        let (tell_end, push_ended) = oneshot::channel();
+        let listening = pusher.clone().listen(pushing.incoming, tell);
+        let listening = crew.hire(async move {
+            // The whole line may be gone by then.
+            let _ = tell_end.send(listening.await);
+        });
         let topics = advisories::topics(&settings.queue).into_iter().enumerate();
         let subscriptions = topics.map(|(number, topic)| {
             let subscribe = build::Subscribe::new(format!("{ADVISORIES}-{number}"), topic);
@@ -80,8 +90,8 @@ impl Line {
             outlet: asking.outlet,
             pusher,
             news,
-            listening,
-            _writers: [pushing.writer, asking.writer],
+            push_ended,
+            _at_work: [pushing.writer, asking.writer, listening],
         })
     }
 
@@ -107,10 +117,7 @@ impl Line {
 
     /// Why the connection for pushes has ended.
     pub(super) async fn push_error(&mut self) -> LineError {
-        match self.listening.join_next().await {
-            Some(Ok(error)) => error,
-            Some(Err(_)) | None => LineError::Closed,
-        }
+        (&mut self.push_ended).await.unwrap_or(LineError::Closed)
     }
 
     /// Takes leave, so that the broker knows at once what was not acknowledged.

@@ -18,6 +18,7 @@
 mod advisories;
 mod backoff;
 mod connection;
+mod crew;
 mod line;
 mod names;
 mod pusher;
@@ -63,18 +64,24 @@ pub async fn run(
     state: watch::Sender<String>,
     mut shutdown: watch::Receiver<bool>,
 ) {
+    let (crew, at_work) = crew::assemble();
+    let mut transport = Transport::new(settings, clients, state, crew);
+    at_work.beside(connect_and_serve(&mut transport, &mut shutdown)).await;
+}
+
+/// Serves over one connection after the other.
+async fn connect_and_serve(transport: &mut Transport, shutdown: &mut watch::Receiver<bool>) {
     let mut backoff = Backoff::default();
-    let mut transport = Transport::new(settings, clients, state);
     loop {
         let ended = tokio::select! {
             biased;
-            () = asked_to_stop(&mut shutdown) => return,
+            () = asked_to_stop(shutdown) => return,
             opened = transport.open() => opened,
         };
         let error = match ended {
             Ok(line) => {
                 let since = line.since;
-                let Some(error) = transport.serve(line, &mut shutdown).await else { return };
+                let Some(error) = transport.serve(line, shutdown).await else { return };
                 backoff.was_up_for(since.elapsed());
                 error
             }
@@ -84,7 +91,7 @@ pub async fn run(
         transport.away(&error, wait);
         tokio::select! {
             biased;
-            () = asked_to_stop(&mut shutdown) => return,
+            () = asked_to_stop(shutdown) => return,
             () = transport.wait(wait) => {}
         }
     }

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, timeout},
+    time::{Instant, interval, timeout},
 };
 
 use super::{
@@ -127,15 +127,21 @@ impl Pusher {
 
     /// Reads what the broker says on this connection, until it ends.
     pub(super) async fn listen(self, mut incoming: Incoming, news: mpsc::Sender<Advisory>) -> LineError {
+        let mut looks = interval(Duration::from_secs(1));
         loop {
-            // From time to time also without a frame, since heart-beats count.
-            let next = timeout(Duration::from_secs(1), incoming.next()).await;
-            *lock(&self.heard) = incoming.last_heard();
-            let frame = match next {
-                Ok(Ok(frame)) => frame,
-                Ok(Err(error)) => return error,
-                Err(_nothing_yet) => continue,
+            let frame = tokio::select! {
+                biased;
+                next = incoming.next() => match next {
+                    Ok(frame) => frame,
+                    Err(error) => return error,
+                },
+                // Heart-beats count as well.
+                _ = looks.tick() => {
+                    *lock(&self.heard) = incoming.last_heard();
+                    continue;
+                }
             };
+            *lock(&self.heard) = incoming.last_heard();
             match frame.command {
                 Command::Receipt => self.settle(frame.get("receipt-id").unwrap_or_default(), None),
                 Command::Error => self.handle_error(&frame),

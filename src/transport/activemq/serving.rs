@@ -8,7 +8,6 @@ use std::{
 
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
@@ -17,11 +16,12 @@ use super::{
     advisories::Advisory,
     asked_to_stop,
     connection::{LineError, complaint},
+    crew::{Crew, Hired},
     line::{Line, Mode, SUBSCRIBED},
     names::{ReplyQueue, connection_of},
     pusher::Pusher,
     repeats::{Repeats, Verdict},
-    session::{Notice, Request, Session, Shared, answer_again},
+    session::{Never, Notice, Request, Session, Shared, answer_again},
     stance::{Stance, Step, TAKE_OVER_AFTER},
     topic,
 };
@@ -78,17 +78,23 @@ pub(super) struct Transport {
     advised: bool,
     broken_in_a_row: u32,
     stance: Stance,
-    /// The task that tells observers, while it is us who answer.
-    topic: JoinSet<()>,
+    /// What tells observers, while it is us who answer.
+    topic: Option<Hired>,
     /// Whether a message has come that no earlier process of the server can have had: the broker delivers
     /// those first that were delivered before.
     news_has_come: bool,
-    /// The tasks that write to clients.
-    writing: JoinSet<()>,
+    crew: Crew,
+    /// Whoever still has something to write to clients has the sending end.
+    still_writing: (mpsc::Sender<Never>, mpsc::Receiver<Never>),
 }
 
 impl Transport {
-    pub(super) fn new(settings: ActivemqSettings, clients: Clients, state: watch::Sender<String>) -> Self {
+    pub(super) fn new(
+        settings: ActivemqSettings,
+        clients: Clients,
+        state: watch::Sender<String>,
+        crew: Crew,
+    ) -> Self {
         let committed = CommittedMessages::default();
         let (tell_notice, notices) = mpsc::unbounded_channel();
         let (pusher, pushers) = watch::channel(None);
@@ -109,16 +115,17 @@ impl Transport {
             advised: false,
             broken_in_a_row: 0,
             stance: Stance::new(),
-            topic: JoinSet::new(),
+            topic: None,
             news_has_come: false,
-            writing: JoinSet::new(),
+            crew,
+            still_writing: mpsc::channel(1),
         }
     }
 
     /// Tries to connect.
     pub(super) async fn open(&self) -> Result<Line, LineError> {
         let mode = if self.broken_in_a_row < BROKEN_IN_A_ROW { Mode::Normal } else { Mode::Careful };
-        Line::open(&self.settings, mode).await
+        Line::open(&self.settings, mode, &self.crew).await
     }
 
     /// Says that there is no connection, and why.
@@ -183,13 +190,16 @@ impl Transport {
     async fn work(&mut self, line: &mut Line, shutdown: &mut watch::Receiver<bool>) -> Option<LineError> {
         let mut ticks = interval(Duration::from_millis(250));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut due = Box::pin(sleep_until(Instant::now()));
         loop {
-            let due = self.acknowledge_at.unwrap_or_else(Instant::now);
+            if let Some(at) = self.acknowledge_at.filter(|at| *at != due.deadline()) {
+                due.as_mut().reset(at);
+            }
             let done = tokio::select! {
                 biased;
                 () = asked_to_stop(shutdown) => return None,
                 many = self.committed.news() => self.acknowledge_in_time(line, many).await,
-                () = sleep_until(due), if self.acknowledge_at.is_some() => self.acknowledge(line).await,
+                () = &mut due, if self.acknowledge_at.is_some() => self.acknowledge(line).await,
                 Some(notice) = self.notices.recv() => {
                     self.noticed(notice);
                     Ok(())
@@ -310,15 +320,19 @@ impl Transport {
 
     /// Does what follows from who else is there.
     async fn take(&mut self, line: &mut Line, step: Step) -> Result<(), LineError> {
+        if step == Step::Nothing {
+            return Ok(());
+        }
         let (broker, queue) = (self.settings.account.address, self.settings.queue.clone());
         match step {
             Step::Nothing => {}
             Step::Subscribe => line.subscribe(&self.settings).await?,
             Step::Serve => {
                 tracing::info!(%broker, "connected to the broker");
-                if self.topic.is_empty() {
+                if self.topic.is_none() {
                     let (events, instrument) = (self.clients.observe(), self.clients.instrument().into());
-                    self.topic.spawn(topic::run(events, instrument, self.shared.pusher.clone()));
+                    let topic = topic::run(events, instrument, self.shared.pusher.clone());
+                    self.topic = Some(self.crew.hire(topic));
                 }
                 self.pusher.send_replace(Some(line.pusher.clone()));
                 self.state.send_replace(format!("connected to stomp://{broker}"));
@@ -353,7 +367,7 @@ impl Transport {
     /// so nobody is to go on with them later as if they had been there all the time.
     fn answer_nobody(&mut self) {
         self.pusher.send_replace(None);
-        self.topic = JoinSet::new();
+        self.topic = None;
         self.unacknowledged.clear();
         for name in self.sessions.keys().cloned().collect::<Vec<_>>() {
             self.end_session(&name, "another server answers on the queue");
@@ -458,9 +472,11 @@ impl Transport {
     /// Sends a reply once more to somebody whose session has ended since.
     fn answer_without_session(&mut self, queue: ReplyQueue, correlation: Option<String>, reply: Arc<str>) {
         let Some(pusher) = self.pusher.borrow().clone() else { return };
-        self.writing.spawn(async move {
+        let still_writing = self.still_writing.0.clone();
+        self.crew.begin(async move {
             // Whoever is gone by now needs no answer.
             let _ = pusher.push(vec![answer_again(&queue, correlation.as_deref(), reply)]).await;
+            drop(still_writing);
         });
     }
 
@@ -493,7 +509,8 @@ impl Transport {
         let ends = self.clients.announce(origin).await.ok()?;
         self.last_session += 1;
         let shared = self.shared.clone();
-        Some(Session::start(self.last_session, queue.clone(), ends, shared, &mut self.writing))
+        let still_writing = self.still_writing.0.clone();
+        Some(Session::start(self.last_session, queue.clone(), ends, shared, &self.crew, still_writing))
     }
 
     /// Has a message refused, on its session if there is one, else on one that ends with the answer.
@@ -513,7 +530,6 @@ impl Transport {
             self.sessions.values_mut().filter(|session| session.away.is_some()).for_each(Session::is_here);
         }
         self.drop_those_away_too_long();
-        while self.writing.try_join_next().is_some() {}
         if line.mode == Mode::Careful && line.since.elapsed() > CAREFUL_FOR {
             return Err(LineError::CarefulNoMore);
         }
@@ -535,7 +551,9 @@ impl Transport {
         let until = Instant::now() + FAREWELL;
         // Nothing can be sent to those who are away.
         self.sessions.retain(|_, session| session.away.is_none());
-        while !self.writing.is_empty() {
+        // This end is not needed any more, since no sessions come.
+        (self.still_writing.0, _) = mpsc::channel(1);
+        loop {
             tokio::select! {
                 _ = self.committed.news() => {
                     if self.acknowledge(&line).await.is_err() {
@@ -543,7 +561,7 @@ impl Transport {
                     }
                 }
                 Some(notice) = self.notices.recv() => self.noticed(notice),
-                Some(_) = self.writing.join_next() => {}
+                _ = self.still_writing.1.recv() => break,
                 () = sleep_until(until) => break,
             }
         }

@@ -10,15 +10,16 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::AbortHandle;
 use stomp_rs::protocol::ClientCommand;
 use tokio::{
     sync::{mpsc, watch},
-    task::{AbortHandle, JoinSet},
     time::Instant,
 };
 
 use super::{
     PREFETCH,
+    crew::Crew,
     names::ReplyQueue,
     pusher::{Pusher, Taken},
     repeats::{Repeats, tag, untag},
@@ -53,6 +54,9 @@ pub(super) enum Notice {
     Refused { session: u64, why: String },
 }
 
+/// What is never sent: whoever waits for it learns that all who could have sent it are gone.
+pub(super) enum Never {}
+
 /// What all sessions share.
 #[derive(Clone)]
 pub(super) struct Shared {
@@ -78,7 +82,7 @@ pub(super) struct Session {
     /// Since when its queue has been away, and for how long that may be.
     pub(super) away: Option<Away>,
     queue: ReplyQueue,
-    /// The task that writes; it ends with the session, unless it is to finish what it has.
+    /// What writes; it ends with the session, unless it is to finish what it has.
     forwarder: Option<AbortHandle>,
 }
 
@@ -90,13 +94,15 @@ pub(super) struct Away {
 }
 
 impl Session {
-    /// Starts the two tasks of a client; the one that writes goes to the others of its kind.
+    /// Starts what brings the requests of a client, and what writes to it; `still_writing` goes with the
+    /// latter to its end.
     pub(super) fn start(
         number: u64,
         queue: ReplyQueue,
         (link, outgoing): (ClientLink, OutgoingMessages),
         shared: Shared,
-        writing: &mut JoinSet<()>,
+        crew: &Crew,
+        still_writing: mpsc::Sender<Never>,
     ) -> Self {
         // As many requests as the broker sends without an acknowledgement always find room.
         let (requests, requested) = mpsc::channel(2 * PREFETCH);
@@ -111,7 +117,10 @@ impl Session {
             Arc::clone(&not_handed_over),
         ));
         let forwarder = Forwarder { number, queue: queue.clone(), outgoing, repeated, presence, shared };
-        let forwarder = Some(writing.spawn(forwarder.run()));
+        let forwarder = Some(crew.begin(async move {
+            forwarder.run().await;
+            drop(still_writing);
+        }));
         let waiting = not_handed_over;
         Self { number, queue, requests, link, waiting, committed, again, present, away: None, forwarder }
     }
@@ -154,7 +163,7 @@ impl Session {
 
     pub(super) fn is_here(&mut self) {
         self.away = None;
-        self.present.send_replace(true);
+        self.present.send_if_modified(|present| !std::mem::replace(present, true));
     }
 
     pub(super) fn is_away(&mut self, at_most: Duration) {
