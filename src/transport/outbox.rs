@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// How many bytes may wait for one client before it counts as too slow.
 const OUTBOX_BYTES: usize = 64 << 20;
@@ -128,6 +128,10 @@ struct Backlog {
     waiting: Mutex<Waiting>,
     bytes: Arc<AtomicUsize>,
     overran: AtomicBool,
+    /// Tells the one who takes that there is something, or that nothing more comes.
+    news: Notify,
+    no_more_come: AtomicBool,
+    nobody_takes: AtomicBool,
 }
 
 impl Backlog {
@@ -138,16 +142,15 @@ impl Backlog {
 
 /// An outbox for one client, with the end that its transport writes from.
 pub(super) fn outbox() -> (Outbox, OutgoingMessages) {
-    let (added, changes) = watch::channel(());
     let backlog = Arc::<Backlog>::default();
-    (Outbox { added, backlog: Arc::clone(&backlog) }, OutgoingMessages { changes, backlog })
+    let last_end = Arc::new(LastEnd(Arc::clone(&backlog)));
+    (Outbox { backlog: Arc::clone(&backlog), last_end }, OutgoingMessages { backlog })
 }
 
 /// The receiving end of a client's outgoing messages, which its transport writes in order. When the server
 /// closes the session a [farewell](Outgoing::is_farewell) comes, and after the link was dropped the end.
 #[derive(Debug)]
 pub struct OutgoingMessages {
-    changes: watch::Receiver<()>,
     backlog: Arc<Backlog>,
 }
 
@@ -160,9 +163,10 @@ impl OutgoingMessages {
             if let Some(message) = self.try_recv() {
                 return Some(message);
             }
-            if self.changes.changed().await.is_err() {
+            if self.backlog.no_more_come.load(Ordering::Acquire) {
                 return self.try_recv();
             }
+            self.backlog.news.notified().await;
         }
     }
 
@@ -178,13 +182,31 @@ impl OutgoingMessages {
     }
 }
 
+impl Drop for OutgoingMessages {
+    fn drop(&mut self) {
+        self.backlog.nobody_takes.store(true, Ordering::Release);
+    }
+}
+
+/// What all sending ends share: when it is gone, nothing more comes.
+#[derive(Debug)]
+struct LastEnd(Arc<Backlog>);
+
+impl Drop for LastEnd {
+    fn drop(&mut self) {
+        self.0.no_more_come.store(true, Ordering::Release);
+        self.0.news.notify_one();
+    }
+}
+
 /// The sending end of a client's outgoing messages, bounded by count and bytes.
 ///
 /// The server loop never waits for a client: a message that finds no room closes the session.
 #[derive(Clone, Debug)]
 pub struct Outbox {
-    added: watch::Sender<()>,
     backlog: Arc<Backlog>,
+    #[expect(dead_code, reason = "held for as long as messages may come")]
+    last_end: Arc<LastEnd>,
 }
 
 impl Outbox {
@@ -192,7 +214,7 @@ impl Outbox {
     #[must_use]
     pub fn push(&self, mut message: Outgoing) -> bool {
         // A client that is gone is not slow.
-        if self.added.is_closed() {
+        if self.backlog.nobody_takes.load(Ordering::Acquire) {
             return false;
         }
         let mut waiting = self.backlog.waiting();
@@ -211,7 +233,7 @@ impl Outbox {
         }
         drop(waiting);
         if fits {
-            self.added.send_replace(());
+            self.backlog.news.notify_one();
         } else {
             self.backlog.overran.store(true, Ordering::Release);
         }

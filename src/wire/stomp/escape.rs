@@ -31,19 +31,23 @@ impl Escaping {
             return Some(text.to_owned());
         }
         let mut plain = String::with_capacity(text.len());
-        let mut characters = text.chars();
-        while let Some(character) = characters.next() {
-            if character != '\\' {
-                plain.push(character);
-                continue;
-            }
-            plain.push(match characters.next()? {
-                'n' => '\n',
-                'c' => ':',
-                '\\' => '\\',
-                'r' if self == Self::WithCarriageReturn => '\r',
-                _ => return None,
+        let mut pieces = text.split('\\');
+        // Before each of the others there was a backslash.
+        plain.push_str(pieces.next().unwrap_or_default());
+        while let Some(piece) = pieces.next() {
+            let mut characters = piece.chars();
+            plain.push(match characters.next() {
+                Some('n') => '\n',
+                Some('c') => ':',
+                Some('r') if self == Self::WithCarriageReturn => '\r',
+                Some(_) => return None,
+                // Nothing is between two backslashes; what follows them is plain.
+                None => {
+                    characters = pieces.next()?.chars();
+                    '\\'
+                }
             });
+            plain.push_str(characters.as_str());
         }
         Some(plain)
     }
@@ -56,16 +60,23 @@ impl Escaping {
     /// Writes a header value, escaped; `false` when a character cannot be written. A carriage return that
     /// cannot be escaped is refused, because at the end of a line it would be taken for a part of CRLF.
     pub(super) fn write_value(self, value: &str, wire: &mut Vec<u8>) -> bool {
-        for byte in value.bytes() {
+        let mut rest = value.as_bytes();
+        let special = |byte: &u8| matches!(byte, 0 | b'\n' | b'\r' | b':' | b'\\');
+        while let Some((plain, [byte, after @ ..])) =
+            rest.iter().position(special).and_then(|at| rest.split_at_checked(at))
+        {
+            wire.extend_from_slice(plain);
             match (byte, self) {
                 (0, _) | (b'\n', Self::Off) | (b'\r', Self::Off | Self::On) => return false,
                 (b'\n', _) => wire.extend_from_slice(b"\\n"),
                 (b'\r', _) => wire.extend_from_slice(b"\\r"),
                 (b':', Self::On | Self::WithCarriageReturn) => wire.extend_from_slice(b"\\c"),
                 (b'\\', Self::On | Self::WithCarriageReturn) => wire.extend_from_slice(b"\\\\"),
-                _ => wire.push(byte),
+                _ => wire.push(*byte),
             }
+            rest = after;
         }
+        wire.extend_from_slice(rest);
         true
     }
 }
