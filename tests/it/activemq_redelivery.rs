@@ -1,7 +1,11 @@
 //! R31: requests that are delivered again, because somebody died at the wrong moment, and sessions that end
 //! by themselves.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use beamq::wire::stomp::{Command, Limits, Received, StompCodec};
 use futures_util::{SinkExt, StreamExt};
@@ -16,34 +20,47 @@ use tokio_util::codec::{FramedRead, FramedWrite};
 use crate::{
     access::hash,
     broker::{Broker, call, request, state_is},
-    harness::{DEADLINE, Home, QUICK, text},
+    harness::{DEADLINE, Home, QUICK, eventually, text},
 };
 
-/// A way to the broker on which acknowledgements get lost: there is no other way to end a server for sure
-/// after it has carried out a request and before the broker knows.
-struct LossyWay {
+/// A way to the broker that can be cut, and on which acknowledgements may get lost: there is no other way to
+/// end a server for sure after it has carried out a request and before the broker knows.
+struct Way {
     port: u16,
     lost: Arc<Notify>,
+    cut: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
-impl LossyWay {
-    async fn to(broker: &Broker) -> Self {
+impl Way {
+    async fn to(broker: &Broker, loses_acknowledgements: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (lost, broker) = (Arc::new(Notify::new()), broker.stomp);
         let tell = Arc::clone(&lost);
+        let cut = Arc::<Notify>::default();
+        let end = Arc::clone(&cut);
         let task = tokio::spawn(async move {
             while let Ok((server, _)) = listener.accept().await {
-                let tell = Arc::clone(&tell);
+                let (tell, end) = (Arc::clone(&tell), Arc::clone(&end));
                 let broker = TcpStream::connect(("127.0.0.1", broker)).await.unwrap();
-                tokio::spawn(Self::carry(server, broker, tell));
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = Self::carry(server, broker, tell, loses_acknowledgements) => {}
+                        () = end.notified() => {}
+                    }
+                });
             }
         });
-        Self { port, lost, task }
+        Self { port, lost, cut, task }
     }
 
-    async fn carry(server: TcpStream, broker: TcpStream, tell: Arc<Notify>) {
+    /// Cuts all connections; new ones can be made.
+    fn cut(&self) {
+        self.cut.notify_waiters();
+    }
+
+    async fn carry(server: TcpStream, broker: TcpStream, tell: Arc<Notify>, loses_acknowledgements: bool) {
         let (from_server, mut to_server) = server.into_split();
         let (mut from_broker, to_broker) = broker.into_split();
         let back = async move { tokio::io::copy(&mut from_broker, &mut to_server).await.ok() };
@@ -53,7 +70,7 @@ impl LossyWay {
             let mut wire = FramedWrite::new(to_broker, StompCodec::new(limits));
             while let Some(Ok(received)) = frames.next().await {
                 let sent = match received {
-                    Received::Frame(frame) if frame.command == Command::Ack => {
+                    Received::Frame(frame) if frame.command == Command::Ack && loses_acknowledgements => {
                         tell.notify_one();
                         Ok(())
                     }
@@ -72,7 +89,7 @@ impl LossyWay {
     }
 }
 
-impl Drop for LossyWay {
+impl Drop for Way {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -85,7 +102,7 @@ fn submit(name: &str) -> String {
 #[tokio::test]
 async fn activemq_r31_a_server_killed_before_it_could_acknowledge_does_nothing_twice() {
     let broker = Broker::start().await;
-    let way = LossyWay::to(&broker).await;
+    let way = Way::to(&broker, true).await;
     let lossy = broker.transport().replace(&format!(":{}", broker.stomp), &format!(":{}", way.port));
     // The token is another one after a restart; a password is not.
     let accounts = format!(
@@ -133,6 +150,56 @@ async fn activemq_r31_a_server_killed_before_it_could_acknowledge_does_nothing_t
         raw.call("next", "job.submit", json!({"job": {"name": "next", "script": "pass", "held": true}}));
     let next = text(&reply.await["result"]["id"]);
     assert_eq!(jobs(&watcher.queue().await), [id, next]);
+}
+
+#[tokio::test]
+async fn activemq_a_request_that_comes_again_and_again_without_an_end_is_taken_off_the_queue_and_done_once() {
+    let broker = Broker::start().await;
+    let way = Way::to(&broker, false).await;
+    let by_the_way = broker.transport().replace(&format!(":{}", broker.stomp), &format!(":{}", way.port));
+    let server = Home::new(&format!("{QUICK}{by_the_way}")).start().await;
+    let watcher = server.client().await;
+    state_is(&watcher, "connected").await;
+    let mut raw = broker.raw().await;
+    raw.call("login", "session.login", json!({"token": server.token})).await;
+
+    // While somebody else has locked the journal, a submission never comes to its end; and each time the
+    // connection is cut, the broker delivers it once more.
+    let thief = rusqlite::Connection::open(server.home.data().join("beamq.db")).unwrap();
+    thief.execute_batch("BEGIN IMMEDIATE").unwrap();
+    raw.send(request("submit", &submit("once"))).await;
+    let logged = |what: &str| server.home.log().matches(what).count();
+    let (connected, dropped) = ("connected to the broker", "delivered again and again is dropped");
+    let mut cuts = 0;
+    while logged(dropped) == 0 {
+        cuts += 1;
+        assert!(cuts <= 12, "it is delivered for ever: {}", server.home.log());
+        let before = logged(connected);
+        way.cut();
+        eventually("connected again", || logged(connected) > before).await;
+        // What the broker delivers again comes at once, if it comes.
+        let comes = eventually("it is given up", || logged(dropped) > 0);
+        let _not_yet = tokio::time::timeout(Duration::from_millis(500), comes).await;
+    }
+    assert!(cuts >= 4, "a request is not to be given up after {cuts} cuts");
+    // It is off the queue: it does not come once more.
+    let before = logged(connected);
+    way.cut();
+    eventually("connected again", || logged(connected) > before).await;
+
+    // It was accepted, so it is carried out and answered when that is possible, once.
+    thief.execute_batch("ROLLBACK").unwrap();
+    let reply = loop {
+        let (frame, reply) = raw.message().await;
+        if frame.get("correlation-id") == Some("submit") {
+            break reply;
+        }
+    };
+    let id = text(&reply["result"]["id"]);
+    assert_eq!(watcher.order().await, [id]);
+    let info = raw.call("next", "server.info", json!({})).await;
+    assert_eq!(info["result"]["name"], "beamq", "{info}");
+    assert_eq!(logged(dropped), 1, "{}", server.home.log());
 }
 
 #[tokio::test]
