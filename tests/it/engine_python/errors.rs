@@ -172,11 +172,39 @@ async fn the_usual_mistakes_get_a_hint() {
         ("raise MemoryError()", "fit into memory"),
         ("def f():\n    x += 1\nx = 1\nf()", "global x"),
         ("return 3", "only work in a function"),
+        ("print(math.pi)", "'import math' is missing"),
+        ("np.zeros(3)", "'import numpy as np' is missing"),
+        ("import pandas_that_is_not_there", "not installed"),
+        ("import subprocess\nsubprocess.run(['no_such_program'])", "no program 'no_such_program'"),
+        ("for i in 5: pass", "range("),
+        ("'3' < 5", "different types"),
+        ("range(1.5)", "whole one"),
+        ("import time\ntime.sleep('5')", "float("),
+        ("import os\nos.mkdir('/tmp')", "there already"),
+        ("import json\njson.loads('{a}')", "not JSON"),
+        ("x = 010", "without the zeros"),
+        ("break", "only work in a loop"),
     ] {
         let mut engine = Engine::start();
         let report = engine.run(source).await.end().report.clone();
         let said = report.hint.clone().unwrap_or_default();
         assert!(said.contains(hint), "{source}: {said:?} of {report:?}");
+    }
+}
+
+/// A wrong hint is worse than none: it sends people looking at the wrong place.
+#[tokio::test]
+async fn no_hint_leads_astray() {
+    for (source, wrong) in [
+        ("import numpy.that_is_not_there", "enum"),
+        ("import h5py.that_is_not_there", "did you mean"),
+        ("print(f'{x!}')", "line before"),
+        ("raise Exception('the beam is off')", ""),
+    ] {
+        let mut engine = Engine::start();
+        let report = engine.run(source).await.end().report.clone();
+        let said = report.hint.clone();
+        assert!(said.as_ref().is_none_or(|said| !said.contains(wrong)), "{source}: {said:?}");
     }
 }
 

@@ -4,6 +4,7 @@ import builtins
 import difflib
 import errno
 import keyword
+import linecache
 import os
 import re
 import sys
@@ -14,6 +15,9 @@ PRINT_STATEMENT = re.compile(r"^\s*print\s+[^\s(=]")
 SINGLE_EQUALS = re.compile(r"^\s*(if|elif|while)\b[^=!<>:]*[^=!<>:]=[^=]")
 BLOCK_START = re.compile(r"^\s*(if|elif|else|for|while|def|class|try|except|finally|with)\b")
 KNOWN_PACKAGES = {"cv2": "opencv-python", "yaml": "PyYAML", "PIL": "Pillow", "sklearn": "scikit-learn"}
+# What scripts import most that is not Python's own, so that no other name is proposed for it.
+USUAL_PACKAGES = {"epics", "genie_python", "h5py", "matplotlib", "numpy", "pandas", "scipy"} | set(KNOWN_PACKAGES)
+USUAL_ALIASES = {"np": "numpy", "plt": "matplotlib.pyplot", "pd": "pandas"}
 
 
 def hint_for(error, source):
@@ -26,8 +30,8 @@ def hint_for(error, source):
     return None
 
 
-def nearest(name, names):
-    found = difflib.get_close_matches(name, [known for known in names if isinstance(known, str)], 1, 0.6)
+def nearest(name, names, likeness=0.7):
+    found = difflib.get_close_matches(name, [known for known in names if isinstance(known, str)], 1, likeness)
     return found[0] if found else None
 
 
@@ -36,6 +40,24 @@ def innermost(error):
     while entry is not None and entry.tb_next is not None:
         entry = entry.tb_next
     return entry.tb_frame if entry is not None else None
+
+
+def line_of(error):
+    """The text of the line that raised an error."""
+    entry = error.__traceback__
+    while entry is not None and entry.tb_next is not None:
+        entry = entry.tb_next
+    return linecache.getline(entry.tb_frame.f_code.co_filename, entry.tb_lineno) if entry is not None else ""
+
+
+def commands():
+    """The names of the instrument's commands."""
+    try:
+        from beamq import commands as of_the_catalogue
+
+        return list(of_the_catalogue.__all__)
+    except Exception:  # There is no catalogue, or it cannot be read.
+        return []
 
 
 def standard_modules():
@@ -61,11 +83,21 @@ def undefined_name(error, source):
             "%r is given a value in this function, which makes it local to it; "
             "pass it as an argument or declare it with 'global %s'" % (name, name)
         )
+    if name in USUAL_ALIASES:
+        return "'import %s as %s' is missing" % (USUAL_ALIASES[name], name)
+    known = commands()
+    if name in known:
+        return "'from beamq.commands import %s' is missing" % name
+    is_module = name in standard_modules() or name in sys.modules or name in USUAL_PACKAGES
     near = nearest(name, names - {name})
+    # 'math.pi' means the module, whatever else has a name like it.
+    if is_module and (not near or re.search(r"\b%s\s*\." % re.escape(name), line_of(error))):
+        return "'import %s' is missing" % name
     if near:
         return "did you mean %r?" % near
-    if name in standard_modules() or name in sys.modules:
-        return "'import %s' is missing" % name
+    near = nearest(name, known)
+    if near:
+        return "did you mean %r? 'from beamq.commands import %s' is missing" % (near, near)
     return "%r is not known here; define or import it before it is used" % name
 
 
@@ -73,8 +105,8 @@ def missing_module(error, source):
     name = (error.name or "").split(".")[0]
     if not name:
         return None
-    near = nearest(name, standard_modules() | set(sys.modules))
-    if near and near != name:
+    near = nearest(name, standard_modules() | set(sys.modules) | USUAL_PACKAGES, 0.75)
+    if near and name not in USUAL_PACKAGES:
         return "did you mean 'import %s'?" % near
     return (
         "the module %r is not installed for %s; install %s there, or add its folder to engine.python.path"
@@ -121,17 +153,30 @@ def syntax(error, source):
         return "a character came in by copying (a curly quote, a long dash); type it again"
     if "cannot assign to" in message or "Maybe you meant '=='" in message or SINGLE_EQUALS.match(text):
         return "to compare write ==; a single = gives a name a value"
+    if "await" in message and "outside" in message:
+        return "'await' only works in an 'async def' function; asyncio.run(…) runs one"
+    if "outside loop" in message or "not properly in loop" in message:
+        return "'break' and 'continue' only work in a loop"
+    if "leading zeros" in message:
+        return "write the number without the zeros in front"
+    if "positional argument follows" in message:
+        return "put the arguments without names before those with names"
     if "outside function" in message:
         return "'return' and 'yield' only work in a function; sys.exit() ends a script"
     if "null byte" in message:
         return "this is not a text file"
-    return "look also at the line before: an unclosed bracket or quote there shows up here"
+    if "invalid syntax" in message:
+        return "look also at the line before: an unclosed bracket or quote there shows up here"
+    return None  # Python's own words say more than a guess.
 
 
 def file_not_found(error, source):
     name = error.filename
     if not isinstance(name, str):
         return None
+    frame = innermost(error)
+    if frame is not None and os.path.basename(frame.f_code.co_filename) == "subprocess.py":
+        return "there is no program %r here; check its name, or give its whole path" % name
     if not os.path.isabs(name):
         return "a relative path is looked for in %s; give the whole path" % os.getcwd()
     folder = os.path.dirname(name)
@@ -146,9 +191,13 @@ def permission(error, source):
 
 
 def operating_system(error, source):
-    if error.errno == errno.ENOSPC:
-        return "the disk is full"
-    return None
+    return {
+        errno.ENOSPC: "the disk is full",
+        errno.EEXIST: "it is there already; take another name, or allow for it, as os.makedirs(…, exist_ok=True) does",
+        errno.EISDIR: "this is a folder; give the name of a file in it",
+        errno.EMFILE: "too many files are open; close them, best with 'with open(…) as file:'",
+        errno.EBADF: "a file or stream was used after it had been closed",
+    }.get(error.errno)
 
 
 def connection(error, source):
@@ -165,7 +214,17 @@ def wrong_type(error, source):
         return "a function that returned nothing (None) was used as if it had returned a value"
     if "not subscriptable" in message:
         return "square brackets only work on lists, dictionaries, texts and the like"
-    if "concatenate" in message or "unsupported operand" in message or "can only" in message:
+    if "not iterable" in message or "has no len()" in message:
+        return "this is one value, where a list or the like is needed; a loop over numbers takes range(…)"
+    if "interpreted as an integer" in message or "integer is required" in message:
+        return "a number is needed here, and often a whole one; convert with int(…) or float(…)"
+    if "non-int of type" in message:
+        return "lists and texts cannot be multiplied by a number; do it for each value, or with numpy"
+    if "unhashable" in message:
+        return "a list or dictionary cannot be a key; use a tuple or a text"
+    if "not all arguments converted" in message or "format" in message:
+        return "the values do not fit the % placeholders of the text; an f-string takes any value"
+    if re.search(r"concatenate|unsupported operand|can only|not supported between", message):
         return "the two values are of different types; convert one, for example with str(…) or float(…)"
     return None
 
@@ -206,6 +265,12 @@ def wrong_value(error, source):
     message = str(error)
     if "could not convert string to float" in message or "invalid literal for int" in message:
         return "this text is not a number"
+    if type(error).__name__ == "JSONDecodeError":
+        return "the text is not JSON; line and column are those of the text, not of the script"
+    if "sleep length" in message:
+        return "a time to wait cannot be negative"
+    if "math domain" in message:
+        return "the function is not defined for this number, as a root of a negative one"
     if "unpack" in message:
         return "the number of names on the left does not fit the number of values on the right"
     return None
@@ -235,12 +300,17 @@ def text_encoding(error, source):
     return "the file is not UTF-8 text; open it with encoding='latin-1', or with mode 'rb' for binary data"
 
 
+def command_argument(error, source):
+    return error.hint or "`beamq commands %s` shows what it takes" % error.command
+
+
 def wait_skipped(error, source):
     return "a wait was skipped; put 'try: … except beamq.WaitSkipped: pass' around it to go on after it"
 
 
 # The first kind that fits and has something to say wins, so the special ones come first.
 HINTS = (
+    (beamq.CommandArgumentError, command_argument),
     (TabError, tabs),
     (IndentationError, indentation),
     (SyntaxError, syntax),

@@ -429,6 +429,9 @@ class Steering:
         """What `time.sleep` is replaced by: the same, but a pause `now`, a skip and an abort act in it."""
         if not self.steers_here():
             return original_sleep(seconds)
+        # A text such as '5' is refused by Python, and so it is here.
+        if not isinstance(seconds, float) and not hasattr(type(seconds), "__index__"):
+            return original_sleep(seconds)
         try:
             length = float(seconds)
         except (TypeError, ValueError, OverflowError):
