@@ -117,7 +117,7 @@ impl From<ClientError> for Failure {
         let mut failure = Self::new(exit, message);
         match error {
             ClientError::Rpc(rpc) => {
-                failure.hint = rpc.hint().map(as_typed).or_else(|| own_hint(&rpc));
+                failure.hint = own_hint(&rpc).or_else(|| rpc.hint().map(as_typed)).or_else(|| allowed(&rpc));
                 failure.rpc = Some(rpc);
             }
             ClientError::Rejected { hint, .. } => failure.hint = hint,
@@ -139,19 +139,22 @@ fn exit_of(error: &RpcError) -> Exit {
     }
 }
 
+/// What to do on the command line, where the server's hint speaks to a program.
 fn own_hint(error: &RpcError) -> Option<String> {
     match error.code {
         -32012 => {
             let revision = error.data.get("revision")?;
             Some(format!("the queue is now at revision {revision}; look at `beamq queue list` and try again"))
         }
-        _ => allowed(error),
+        _ => None,
     }
 }
 
 /// The command lines that stand for methods of the protocol, which errors and hints name.
 const TYPED: &[(&str, &str)] = &[
     ("job.submit", "beamq submit"),
+    ("job.get", "beamq watch ID"),
+    ("job.duplicate", "beamq queue duplicate"),
     ("job.edit", "beamq queue edit"),
     ("job.hold", "beamq queue hold ID"),
     ("job.unhold", "beamq queue release ID"),
