@@ -148,6 +148,43 @@ async fn r13_a_failing_command_is_in_the_report_with_its_arguments() {
 }
 
 #[tokio::test]
+async fn r14_a_refused_argument_that_the_script_goes_on_after_is_no_plain_success() {
+    let server = laboratory("").await;
+    let script = "\
+import threading
+from beamq.commands import *
+try:
+    weigh(200)
+except ValueError:
+    pass
+def other():
+    try: weigh(gramms=1)
+    except TypeError: pass
+thread = threading.Thread(target=other)
+thread.start()
+thread.join()
+try:
+    weigh_quietly(300)
+except Exception:
+    weigh('heavy')
+";
+    let (state, report) = report(&server, script).await;
+    assert_eq!(state, "failed", "{report:#}");
+    assert_eq!(report["hint"], "`beamq commands weigh` shows what it takes", "{report:#}");
+    let errors = report["command_errors"].as_array().unwrap();
+    let told: Vec<_> = errors.iter().map(|error| (&error["command"], &error["arguments"], &error["line"])).collect();
+    // What ended the script, and what led to it, is in the report and not in the list.
+    let expected = [
+        (&json!("weigh"), &json!({"grams": 200}), &json!(4)),
+        (&json!("weigh"), &json!({"gramms": 1}), &Value::Null),
+    ];
+    assert_eq!(told, expected, "{report:#}");
+    let (state, report) =
+        self::report(&server, "from beamq.commands import *\ntry: weigh(200)\nexcept ValueError: pass\n").await;
+    assert_eq!(state, "succeeded_with_errors", "{report:#}");
+}
+
+#[tokio::test]
 async fn r11_r13_the_command_in_which_a_process_died_is_known() {
     let server = laboratory("").await;
     let (state, report) =
@@ -169,4 +206,11 @@ async fn r15_a_wrong_argument_is_refused_before_anything_happens() {
     let (_, report) = self::report(&server, text).await;
     assert_eq!((&report["phase"], &report["type"]), (&json!("import"), &json!("ImportError")));
     assert_eq!(report["hint"], "did you mean 'weigh'?");
+    for (script, hint) in [
+        ("weigh(5)\n", "'from beamq.commands import weigh' is missing"),
+        ("wiegh_quietly(5)\n", "did you mean 'weigh_quietly'? 'from beamq.commands import weigh_quietly' is missing"),
+    ] {
+        let (_, report) = self::report(&server, script).await;
+        assert_eq!(report["hint"], hint);
+    }
 }

@@ -97,6 +97,11 @@ class Bridge:
                 dt_s=self._clock.now / 1e9 - t0, **fields
             )
 
+    def refuse_command(self, error):
+        """A call of a command was refused because of its arguments; the script may go on after that."""
+        if self.command is None:
+            self.errors.append((error, error.command, self._run.script_line(sys._getframe(1))))
+
     def simulated(self, name, spec):
         """What stands in for a command's implementation."""
         hook_name, clock, guard, instrument = spec.get("simulate"), self._clock, self._guard, self._instrument

@@ -440,8 +440,10 @@ class Run:
         """Refusals that the script went on after."""
         for error, command, line in self._bridge.errors:
             if error is not self._failure:
-                self.find("warning", "command_error", "%s: %s" % (command, safe_text(error)), None,
-                          line, command)
+                text = safe_text(error)
+                # A refused argument names its command already.
+                said = text if isinstance(error, beamq.CommandArgumentError) else "%s: %s" % (command, text)
+                self.find("warning", "command_error", said, None, line, command)
 
     def _state(self):
         try:

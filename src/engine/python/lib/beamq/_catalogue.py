@@ -86,7 +86,13 @@ class _Call:
         self._implementation: Optional[Callable[..., Any]] = None
 
     def __call__(self, given: Any, named: Dict[str, Any]) -> Any:
-        arguments = self._checked(given, named)
+        server = beamq._server
+        try:
+            arguments = self._checked(given, named)
+        except beamq.CommandArgumentError as error:
+            if server is not None:
+                server.refuse_command(error)
+            raise
         if self.spec.get("deprecated"):
             import warnings
 
@@ -96,7 +102,6 @@ class _Call:
             implementation = self._implementation = self._find()
         # What is optional and was left out is left to the implementation's own default.
         passed = {key: value for key, value in arguments.items() if not self._left_out(key, value)}
-        server = beamq._server
         if server is None:
             return implementation(**passed)
         return server.run_command(self.name, implementation, passed)

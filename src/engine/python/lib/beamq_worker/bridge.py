@@ -62,6 +62,10 @@ class Bridge:
         """Call a command of the catalogue, and record the call."""
         return self._recorder().run(name, implementation, arguments)
 
+    def refuse_command(self, error):
+        """A call of a command was refused because of its arguments; the script may go on after that."""
+        self._recorder().refused(error)
+
     def waiting(self, text):
         if self.calls is None:
             self._steering.poll(3)

@@ -47,6 +47,8 @@ class Calls:
         self._spies = {}
         # What ended the script from outside (an abort, an exit), and the call that it ended.
         self._broken = None
+        # The last call that did not begin, because of its arguments.
+        self._refused = None
         self._room = ROOM
 
     # A call from a script.
@@ -112,6 +114,17 @@ class Calls:
         except TypeError:  # It cannot be looked up in a dictionary.
             return None
 
+    def refused(self, error):
+        """A call that did not begin, because of its arguments. Within another command it is that one's
+        business: the error is listed if it comes out of it."""
+        on_main = get_ident() == MAIN_THREAD
+        if on_main and self._running:
+            return
+        line = self._steering.script_line(sys._getframe(1)) if on_main else None
+        arguments = {} if error.parameter is None else {error.parameter: short(error.value)}
+        self._refused = error
+        self._note(error.command, arguments, line, describe(error), error)
+
     # Errors that nobody raised.
 
     def report_error(self, exception, command, arguments):
@@ -169,6 +182,8 @@ class Calls:
         if self._broken is not None and self._broken[0] is error:
             call = self._broken[1]
             return {"name": call.name, "arguments": call.arguments}
+        if error is not None and error is self._refused:
+            return None  # It had not begun.
         led_to_it = self._led_to(error)
         return {"name": led_to_it[0]["command"], "arguments": led_to_it[0]["arguments"]} if led_to_it else None
 
