@@ -72,7 +72,11 @@ fn an_edit_for_an_old_revision_is_a_conflict_that_changes_nothing() {
     let order = server.order();
     let stale =
         server.run(&["queue", "move", &ids[0], "--front", "--revision", &old.to_string()]).expect_code(5);
-    assert!(stale.err.contains("error:") && stale.err.contains("hint:"), "{}", stale.err);
+    assert!(
+        stale.err.contains("error:") && stale.err.contains("look at `beamq queue list`"),
+        "{}",
+        stale.err
+    );
     assert_eq!(server.order(), order);
     let present = server.revision().to_string();
     server.run(&["queue", "move", &ids[0], "--front", "--revision", &present]).expect_code(0);

@@ -172,7 +172,8 @@ except Exception:
     assert_eq!(state, "failed", "{report:#}");
     assert_eq!(report["hint"], "`beamq commands weigh` shows what it takes", "{report:#}");
     let errors = report["command_errors"].as_array().unwrap();
-    let told: Vec<_> = errors.iter().map(|error| (&error["command"], &error["arguments"], &error["line"])).collect();
+    let told: Vec<_> =
+        errors.iter().map(|error| (&error["command"], &error["arguments"], &error["line"])).collect();
     // What ended the script, and what led to it, is in the report and not in the list.
     let expected = [
         (&json!("weigh"), &json!({"grams": 200}), &json!(4)),
@@ -180,7 +181,8 @@ except Exception:
     ];
     assert_eq!(told, expected, "{report:#}");
     let (state, report) =
-        self::report(&server, "from beamq.commands import *\ntry: weigh(200)\nexcept ValueError: pass\n").await;
+        self::report(&server, "from beamq.commands import *\ntry: weigh(200)\nexcept ValueError: pass\n")
+            .await;
     assert_eq!(state, "succeeded_with_errors", "{report:#}");
 }
 
@@ -208,7 +210,10 @@ async fn r15_a_wrong_argument_is_refused_before_anything_happens() {
     assert_eq!(report["hint"], "did you mean 'weigh'?");
     for (script, hint) in [
         ("weigh(5)\n", "'from beamq.commands import weigh' is missing"),
-        ("wiegh_quietly(5)\n", "did you mean 'weigh_quietly'? 'from beamq.commands import weigh_quietly' is missing"),
+        (
+            "wiegh_quietly(5)\n",
+            "did you mean 'weigh_quietly'? 'from beamq.commands import weigh_quietly' is missing",
+        ),
     ] {
         let (_, report) = self::report(&server, script).await;
         assert_eq!(report["hint"], hint);

@@ -42,6 +42,7 @@ pub(super) enum ToWorker {
         source: String,
         black_box: bool,
         directory: PathBuf,
+        script_folder: PathBuf,
     },
     /// Pause at the level.
     Pause { level: PauseLevel },

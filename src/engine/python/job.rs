@@ -1,6 +1,10 @@
 //! One job in one worker, from the handing over of its source to the end of its process group.
 
-use std::{path::PathBuf, process::ExitStatus, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
 
 use beamq_machines::{AbortStage, CommandError, JobId};
 use nix::sys::signal::Signal;
@@ -20,6 +24,8 @@ use super::{
 };
 use crate::engine::{EngineCall, EngineEvent, JobEnd, JobStart, Question};
 
+/// Below the engine's folder: the files that workers make of scripts.
+pub(super) const SCRIPTS: &str = "scripts";
 /// How many remarks may wait for the output; a script that makes more of them waits.
 const WAITING_NOTES: usize = 256;
 /// How long the last words of a dead worker may take to arrive: they are in the socket already.
@@ -38,6 +44,8 @@ pub(super) struct JobRoom {
     pub(super) start: Box<JobStart>,
     /// The folder that the script runs in: made for it, and removed at its end if it is empty then.
     pub(super) directory: PathBuf,
+    /// The folder of the file that the worker makes of the script; gone when the job is.
+    pub(super) script_folder: PathBuf,
     pub(super) output_limit: u64,
     pub(super) calls: mpsc::UnboundedReceiver<EngineCall>,
     pub(super) events: mpsc::Sender<EngineEvent>,
@@ -56,7 +64,7 @@ pub(super) enum Outcome {
 
 /// Runs the job. The caller sends the end as the job's last event.
 pub(super) async fn run(worker: Worker, room: JobRoom) -> Outcome {
-    let JobRoom { start, directory, output_limit, calls, events, begun } = room;
+    let JobRoom { start, directory, script_folder, output_limit, calls, events, begun } = room;
     let job = start.job;
     let Worker { process, reader, writer, pipes } = worker;
     let (notes, notes_taken) = mpsc::channel(WAITING_NOTES);
@@ -92,7 +100,7 @@ pub(super) async fn run(worker: Worker, room: JobRoom) -> Outcome {
         kill_at: None,
         announce: Some((begun, output_begins)),
     };
-    run.hand_over(&start, &directory).await;
+    run.hand_over(&start, &directory, &script_folder).await;
     let status = run.steer(reader, calls).await;
     let elapsed = began.elapsed();
     let not_taken = !run.taken && !run.abort_asked;
@@ -102,6 +110,7 @@ pub(super) async fn run(worker: Worker, room: JobRoom) -> Outcome {
     let summary = pump.await.unwrap_or_default();
     // What the script left behind is kept: it may be data. An empty folder is not worth keeping.
     let _not_empty = tokio::fs::remove_dir(&directory).await;
+    let _never_made = tokio::fs::remove_dir_all(&script_folder).await;
     if not_taken {
         return Outcome::NotTaken(start);
     }
@@ -136,7 +145,7 @@ struct Run {
 }
 
 impl Run {
-    async fn hand_over(&mut self, start: &JobStart, directory: &std::path::Path) {
+    async fn hand_over(&mut self, start: &JobStart, directory: &Path, script_folder: &Path) {
         let message = ToWorker::Run {
             job: start.job.to_string(),
             name: start.name.clone(),
@@ -146,6 +155,7 @@ impl Run {
             source: start.source.to_string(),
             black_box: start.black_box,
             directory: directory.to_owned(),
+            script_folder: script_folder.to_owned(),
         };
         // A worker that died just now is noticed by its exit; one that does not read is of no use.
         if timeout(TAKEN_WITHIN, self.writer.send(&message)).await.is_err() {
@@ -345,12 +355,17 @@ impl Run {
     }
 }
 
+/// The folder of the script's own file. It is not the working directory, which is the script's alone.
+pub(super) fn script_folder(work_dir: &Path, job: JobId) -> PathBuf {
+    work_dir.join(SCRIPTS).join(job.to_string())
+}
+
 /// The folder of a job within the engine's.
 ///
 /// # Errors
 ///
 /// When it cannot be made.
-pub(super) async fn make_directory(work_dir: &std::path::Path, job: JobId) -> std::io::Result<PathBuf> {
+pub(super) async fn make_directory(work_dir: &Path, job: JobId) -> std::io::Result<PathBuf> {
     let directory = work_dir.join("jobs").join(job.to_string());
     tokio::fs::create_dir_all(&directory).await?;
     Ok(directory)

@@ -11,7 +11,7 @@
 //!
 //! Files in the engine's folder: `lib/` the worker's Python files; `workers/` one entry per living worker,
 //! for the next server to find; `jobs/ID/` the working directory of a job, removed at its end if the
-//! script left nothing in it, and otherwise kept.
+//! script left nothing in it, and otherwise kept; `scripts/ID/` the script of the job that runs, as a file.
 
 mod commands;
 mod control;

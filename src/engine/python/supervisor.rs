@@ -114,6 +114,7 @@ impl Supervisor {
         if let Err(error) = ended {
             tracing::error!(%error, "failed to look for workers of an earlier server");
         }
+        let _none_left = std::fs::remove_dir_all(self.launcher.settings.work_dir.join(job::SCRIPTS));
     }
 
     /// Starts what is missing: the waiting job if there is a worker, and workers up to the wanted number.
@@ -169,6 +170,7 @@ impl Supervisor {
         let room = JobRoom {
             start,
             directory,
+            script_folder: job::script_folder(&self.launcher.settings.work_dir, job),
             output_limit: self.launcher.settings.output_limit,
             calls: called,
             events: self.events.clone(),

@@ -20,15 +20,29 @@ async fn no_state_leaks_between_jobs() {
 #[tokio::test]
 async fn a_script_is_main_in_a_clean_namespace_and_a_folder_of_its_own() {
     let mut engine = Engine::start();
+    let file = engine.folder.path().join("scripts/1/test.py");
     let told = engine
         .run("import sys, os\nprint(__name__, __file__, sys.argv, sys.modules['__main__'].__dict__ is globals())\nprint(sorted(n for n in dir() if not n.startswith('__')))\nprint(os.getcwd())\nprint(sys.stdout.encoding, os.environ['MPLBACKEND'], 'µ')\nprint(repr(os.read(0, 10)))\n")
         .await;
     let lines = told.stdout();
-    assert_eq!(lines[0], "__main__ test.py ['test.py'] True");
+    assert_eq!(lines[0], format!("__main__ {} ['test.py'] True", file.display()));
+    assert!(!file.exists(), "the script's file goes with the job");
     assert_eq!(lines[1], "['os', 'sys']");
     assert!(lines[2].ends_with("/jobs/1"), "{}", lines[2]);
     assert_eq!(lines[3], "utf-8 Agg µ");
     assert_eq!(lines[4], "b''", "standard input is empty");
+}
+
+/// A Python that a script starts anew imports the script's own functions from its file.
+#[tokio::test]
+async fn processes_that_a_script_spawns_know_its_functions() {
+    let source = "import multiprocessing\n\ndef square(x):\n    return x * x\n\nif __name__ == '__main__':\n    with multiprocessing.get_context('spawn').Pool(1) as pool:\n        print(pool.map(square, [2, 3]))\n";
+    let mut engine = Engine::start();
+    for black_box in [false, true] {
+        engine.submit_as(source, black_box);
+        let told = engine.until_ended().await;
+        assert_eq!(told.stdout(), ["[4, 9]"], "{:?}", told.end().report);
+    }
 }
 
 #[tokio::test]

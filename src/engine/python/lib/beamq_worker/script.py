@@ -102,7 +102,7 @@ class Script:
     def _prepare(self):
         """Make the surroundings of a fresh `python script.py`."""
         main = type(sys)("__main__")
-        main.__file__ = self._file
+        main.__file__ = self._write()
         main.__builtins__ = builtins
         main.__dict__.pop("__loader__", None)
         main.__loader__ = None
@@ -124,6 +124,21 @@ class Script:
 
             setattr(builtins, CALL, bridge.enter_cell)
         return main.__dict__
+
+    def _write(self):
+        """The script as a file, for what starts a Python anew and runs the script there, as `multiprocessing`
+        does unless it forks. Returns its path."""
+        folder = self._job["script_folder"]
+        for name in (self._file, "script.py"):  # A job's name can be too long for a file.
+            path = os.path.join(folder, name)
+            try:
+                os.makedirs(folder, exist_ok=True)
+                with open(path, "w", encoding="utf-8", newline="") as file:
+                    file.write(self._source)
+                return path
+            except (OSError, ValueError):  # Hardly any script needs it.
+                continue
+        return self._file
 
     def _end(self, error):
         """Show what went wrong as Python would, and report it."""
