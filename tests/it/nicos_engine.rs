@@ -7,7 +7,7 @@ use beamq::{
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{DEADLINE, Server, User, text},
+    harness::{DEADLINE, Home, Server, User, text},
     nicos_daemon::{Daemon, event},
     proxy::Gui,
 };
@@ -421,27 +421,68 @@ async fn scripts_of_others_hold_our_queue_and_are_never_touched() {
     user.queue_is("blocked").await;
 }
 
+/// Catches what stops it, so many times, and goes on until `go` is there.
+fn stubborn(times: u32, go: &std::path::Path) -> String {
+    format!(
+        "import os, time as t\ncaught = 0\nprint('begun')\nwhile not os.path.exists({go:?}):\n    \
+         try:\n        while not os.path.exists({go:?}):\n            t.sleep(0.02)\n    \
+         except BaseException:\n        caught += 1\n        print('caught', caught)\n        \
+         if caught > {times}: raise\nprint('let go')\n"
+    )
+}
+
 #[tokio::test]
 async fn a_script_that_cannot_be_stopped_says_so_and_nobody_elses_request_is_lost() {
     let daemon = Daemon::start().await;
     let (nicos, mut events) = daemon.connect("ulf", Options::default()).await.unwrap();
     let (_server, mut user) = serving(&daemon).await;
     let go = daemon.path().join("go");
-    // NICOS stops a script by an exception, which this one swallows.
-    let source = format!(
-        "import os, time as t\nprint('begun')\nwhile not os.path.exists({go:?}):\n    \
-         try:\n        while not os.path.exists({go:?}):\n            t.sleep(0.02)\n    \
-         except BaseException:\n        pass\nprint('let go')\n"
-    );
-    let id = user.submit("stubborn", &source).await;
+
+    // Whoever catches it once is stopped by the last stage.
+    for others in [false, true] {
+        let id = user.submit("catches", &stubborn(1, &go)).await;
+        user.line(&id, "begun").await;
+        let theirs = [json!("theirs.py"), json!("x = 1\n")];
+        let theirs = if others { Some(nicos.call(Command::Queue, &theirs).await.unwrap()) } else { None };
+        user.call("run.abort", json!({})).await;
+        user.ends(&id, "aborted").await;
+        assert!(!user.output(&id).await.contains(&"let go".to_owned()));
+        if let Some(theirs) = theirs {
+            event(&mut events, Event::Done, |done| done["reqid"] == theirs && done["success"] == true).await;
+        }
+    }
+
+    let id = user.submit("stubborn", &stubborn(1_000, &go)).await;
     user.line(&id, "begun").await;
     let theirs = nicos.call(Command::Queue, &[json!("theirs.py"), json!("x = 1\n")]).await.unwrap();
-    for _ in 0..3 {
-        user.call("run.abort", json!({})).await;
-    }
+    user.call("run.abort", json!({})).await;
     user.line(&id, "NICOS cannot interrupt what the script is doing").await;
     assert_eq!(user.job(&id).await["state"], "aborting");
     std::fs::write(&go, "").unwrap();
     user.ends(&id, "aborted").await;
     event(&mut events, Event::Done, |done| done["reqid"] == theirs && done["success"] == true).await;
+}
+
+#[tokio::test]
+async fn an_abort_beside_requests_of_others_ends_our_script_between_any_two_statements() {
+    let daemon = Daemon::start().await;
+    let (nicos, mut events) =
+        daemon.connect("ulf", Options { mask: vec![Event::Status], ..Options::default() }).await.unwrap();
+    // The first stage has to be enough.
+    let patient =
+        "abort: {cooperative: 60s}\nestimates: {background: false}\nqueue: {after_abort: continue}\n";
+    let server = Home::new(&format!("{patient}{}", daemon.engine())).start().await;
+    let mut user = server.client().await;
+    is_engine(&mut user, "ready", "").await;
+    // It is between two statements for a good part of the time.
+    let source = format!("x = 0\n{}print('through')\n", "for i in range(50): x += 1\n".repeat(8_000));
+    for _ in 0..4 {
+        let id = user.submit("many statements", &source).await;
+        user.settles(&id, "running").await;
+        let theirs = nicos.call(Command::Queue, &[json!("theirs.py"), json!("y = 1\n")]).await.unwrap();
+        user.call("run.abort", json!({})).await;
+        user.ends(&id, "aborted").await;
+        assert!(!user.output(&id).await.contains(&"through".to_owned()));
+        event(&mut events, Event::Done, |done| done["reqid"] == theirs && done["success"] == true).await;
+    }
 }

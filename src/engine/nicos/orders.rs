@@ -15,6 +15,8 @@ pub(super) const AT_POINT: u8 = 2;
 pub(super) const NOW: u8 = 3;
 /// Nothing reacts to it: a pause that has not taken effect cannot be taken back, but replaced by this one.
 const NEVER: u8 = 0;
+/// NICOS's refusal of an order between two statements of a script.
+pub(super) const BETWEEN_STATEMENTS: &str = "no script is running";
 /// Who has stopped a script whose stop NICOS does not attribute.
 pub(super) const ALONE: &str = "beamq";
 /// What the daemon's emergency stop uses.
@@ -33,11 +35,12 @@ pub(super) enum Order {
     Continue,
     /// End the count.
     Finish,
-    /// End the script where it can be paused, or, `hard`, at its next line whatever it does, and stop every device.
-    /// Either also empties NICOS's queue.
-    Stop { hard: bool },
-    /// End the script and leave NICOS's queue alone, since requests of others wait there. No device is stopped.
-    StopAlone { hard: bool },
+    /// End the script of this request where it can be paused, or, `hard`, at its next line whatever it does. Unlike
+    /// NICOS's own stop it leaves NICOS's queue alone, where others may have put something since it was looked at, and
+    /// does nothing to a script that has begun since. No device is stopped.
+    Stop { request: String, hard: bool },
+    /// End whatever runs at its next line, stop every device, and empty NICOS's queue.
+    Emergency,
     /// Answer the question with this id; the value is a literal of Python.
     Answer { question: String, literal: String },
 }
@@ -55,9 +58,8 @@ impl Order {
             Self::CancelBreak => (Command::Break, vec![json!(NEVER)]),
             Self::Continue => (Command::Continue, Vec::new()),
             Self::Finish => (Command::Finish, Vec::new()),
-            Self::Stop { hard: false } => (Command::Stop, vec![json!(NOW)]),
-            Self::Stop { hard: true } => (Command::Emergency, Vec::new()),
-            Self::StopAlone { hard } => (Command::Eval, evaluated(&stop_alone(*hard))),
+            Self::Stop { request, hard } => (Command::Eval, evaluated(&stop_alone(request, *hard))),
+            Self::Emergency => (Command::Emergency, Vec::new()),
             Self::Answer { question, literal } => {
                 let question = python_literal(&json!(question));
                 (Command::Eval, evaluated(&format!("session.setUserinput({question}, {literal})")))
@@ -67,6 +69,7 @@ impl Order {
         match answer.get("$object") {
             // An exception of what was evaluated comes as its result.
             Some(_) => Err(NicosError::Refused { command, text: answer.to_string() }),
+            None if answer == false => Err(NicosError::Refused { command, text: BETWEEN_STATEMENTS.into() }),
             None => Ok(()),
         }
     }
@@ -76,12 +79,17 @@ fn evaluated(expression: &str) -> Vec<Value> {
     vec![json!(expression), json!(false)]
 }
 
-/// What `stop` does to the script, without what it does to the queue.
-fn stop_alone(hard: bool) -> String {
-    let request = format!("('stop', {}, '{ALONE}')", if hard { AT_ONCE } else { NOW });
+/// What NICOS's `stop` does to the script, without what it does to the queue: false if the script is between two
+/// statements. One that has ended needs no more, nor one that is being stopped, unless it has to be stopped `hard`: a
+/// script may catch what stops it, and go on.
+fn stop_alone(request: &str, hard: bool) -> String {
+    let request = python_literal(&json!(request));
+    let stop = format!("('stop', {}, '{ALONE}')", if hard { AT_ONCE } else { NOW });
+    let runs = if hard { "in (0, 2)" } else { "== 0" };
     format!(
-        "(lambda c: (setattr(session, 'countloop_request', ('pause', 'Stopped by {ALONE}')), \
-         c.set_break({request}) if c.status == 0 else c.set_continue({request}) if c.status == 1 else None)[1])\
+        "(lambda c: True if c.reqid_work != {request} else \
+         (setattr(session, 'countloop_request', ('pause', 'Stopped by {ALONE}')), c.set_break({stop}))[0] is None \
+         if c.status {runs} else True if c.status == 2 else c.set_continue({stop}) is None if c.status == 1 else False)\
          (session.daemon_device._controller)"
     )
 }

@@ -10,7 +10,7 @@ use super::{
     NicosSettings,
     cells::Cells,
     message::{ACTION, Message},
-    orders::{ALONE, AT_LINE, AT_POINT, NOW, Order, python_literal},
+    orders::{ALONE, AT_LINE, AT_POINT, BETWEEN_STATEMENTS, NOW, Order, python_literal},
     truth::{Activity, Truth},
 };
 use crate::engine::{EngineEvent, JobEnd, JobStart, Question, record::Record};
@@ -566,9 +566,16 @@ impl Run {
         {
             let hard = stage > AbortStage::Ask;
             return match truth.activity {
-                Activity::Running | Activity::Paused if others_wait => Some(Order::StopAlone { hard }),
-                Activity::Running | Activity::Paused => Some(Order::Stop { hard }),
-                Activity::Idle | Activity::Stopping => None,
+                // What it does to end itself is let be until the last stage.
+                Activity::Stopping if stage < AbortStage::Kill => {
+                    self.stopped = Some((stage, Instant::now()));
+                    None
+                }
+                Activity::Running | Activity::Paused if hard && !others_wait => Some(Order::Emergency),
+                Activity::Running | Activity::Paused | Activity::Stopping => {
+                    self.request.clone().map(|request| Order::Stop { request, hard })
+                }
+                Activity::Idle => None,
             };
         }
         match truth.activity {
@@ -596,7 +603,7 @@ impl Run {
         self.ordered = false;
         match (order, refusal) {
             // NICOS was between two statements: again, when it is seen to run.
-            (_, Some("no script is running")) if *order != Order::Finish => None,
+            (_, Some(BETWEEN_STATEMENTS)) if *order != Order::Finish => None,
             // Paused already by somebody else does as well.
             (Order::Break(level), None | Some("script is already paused")) => {
                 match &mut self.pause {
@@ -621,7 +628,7 @@ impl Run {
                 self.take_back = false;
                 None
             }
-            (Order::Stop { .. } | Order::StopAlone { .. }, None) => {
+            (Order::Stop { .. } | Order::Emergency, None) => {
                 self.stopped = self.abort.map(|stage| (stage, Instant::now()));
                 None
             }
@@ -653,7 +660,7 @@ impl Run {
                 self.take_back = false;
             }
             Order::Answer { .. } => self.answer = None,
-            Order::Stop { .. } | Order::StopAlone { .. } => {
+            Order::Stop { .. } | Order::Emergency => {
                 self.stopped = self.abort.map(|stage| (stage, Instant::now()));
             }
             Order::Unqueue(_) | Order::Finish => {}
@@ -677,7 +684,7 @@ fn describe(order: &Order) -> &'static str {
         Order::CancelBreak => "to take the pause back",
         Order::Continue => "to go on",
         Order::Finish => "to end the count",
-        Order::Stop { .. } | Order::StopAlone { .. } => "to stop",
+        Order::Stop { .. } | Order::Emergency => "to stop",
         Order::Answer { .. } => "the answer",
     }
 }
