@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::harness::{DEADLINE, Home, QUICK, Server, User, eventually, text};
+use crate::harness::{DEADLINE, Home, QUICK, Server, User, children, eventually, text};
 
 /// Estimates in the background as they are by default.
 async fn server() -> (Server, User) {
@@ -145,14 +145,6 @@ async fn r26_the_newest_request_for_a_forecast_is_answered_first() {
     assert_eq!(forecast["jobs"][0]["estimate"]["expected_s"], 60.0, "{forecast}");
     let older = first.await;
     assert_eq!(older["jobs"].as_array().unwrap().len(), 2, "it is answered all the same: {older}");
-}
-
-/// How many processes this one has started and not yet buried.
-fn children(pid: u32) -> usize {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let of_each =
-        tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
-    of_each.map(|children| children.split_whitespace().count()).sum()
 }
 
 #[tokio::test]

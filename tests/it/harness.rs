@@ -413,6 +413,14 @@ pub fn alive_in_group(group: &str) -> Vec<String> {
     alive
 }
 
+/// How many processes this one has started and not yet buried.
+pub fn children(pid: u32) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of_each =
+        tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
+    of_each.map(|children| children.split_whitespace().count()).sum()
+}
+
 /// Waits until a condition about the outside world holds, which sends no events.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let give_up = Instant::now() + DEADLINE;

@@ -3,7 +3,7 @@
 use std::{
     io,
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -13,15 +13,17 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
     process::{Child, ChildStderr, Command},
+    task::{self, JoinHandle},
     time::{Instant, timeout, timeout_at},
 };
 
 use super::{
-    Priority, SimulationSettings, SimulationWish,
+    Budget, Priority, SimulationSettings, SimulationWish,
     account::Account,
     confinement, endings,
     interpreter::Interpreter,
     message::{FromChild, LONGEST_CONVERSATION, LONGEST_LINE},
+    scratch::Scratch,
 };
 
 /// How long an interpreter may take to start on a busy machine.
@@ -50,70 +52,29 @@ pub(super) enum Ending {
     NotStarted(String),
 }
 
-/// Where and how a wish is run.
+/// Where and how a child is started.
 #[derive(Debug)]
 pub(super) struct Room<'a> {
     pub(super) settings: &'a SimulationSettings,
     pub(super) interpreter: &'a Interpreter,
-    pub(super) scratch: &'a Path,
+    pub(super) budget: &'a Budget,
     pub(super) priority: Priority,
 }
 
 impl Room<'_> {
-    /// Runs a wish in a child, and takes down what it says.
-    pub(super) async fn run(
-        &self,
-        catalogue_file: &Path,
-        wish: &SimulationWish,
-        account: &mut Account<'_>,
-    ) -> Ending {
-        let file = file_name(&wish.name);
-        let first = first_message(self.settings, self.scratch, catalogue_file, wish, &file);
-        let (mut child, control) = match self.start(wish) {
-            Ok(started) => started,
-            Err(error) => {
-                let program = self.interpreter.executable.display();
-                return Ending::NotStarted(format!("the interpreter {program} cannot be started: {error}"));
-            }
-        };
-        let words = child.stderr.take().map(|stderr| tokio::spawn(last_words(stderr)));
-        let mut talk = Conversation { control: BufReader::new(control), heard: 0, started: false };
-        let said = tokio::select! {
-            said = talk.hold(&first, wish, account) => said,
-            () = starved(child.id().filter(|_| self.priority == Priority::Idle)) => Said::NothingYet,
-        };
-        // Whatever it still does is of no interest.
-        let _gone = child.start_kill();
-        let status = child.wait().await.ok();
-        let last_words = match words {
-            Some(words) => words.await.unwrap_or_default(),
-            None => String::new(),
-        };
-        match said {
-            Said::Everything => Ending::Told,
-            Said::Refusal(reason) => Ending::Refused(reason),
-            Said::NotReadyInTime => {
-                let seconds = READY_WITHIN.as_secs();
-                Ending::NotStarted(format!("the interpreter was not ready within {seconds} s"))
-            }
-            Said::TooLittleInTime => Ending::TooSlow(last_words),
-            Said::NothingYet => Ending::Starved,
-            // A status of our own kill says nothing.
-            Said::NothingMore => Ending::Early { status, last_words },
-        }
-    }
-
-    fn start(&self, wish: &SimulationWish) -> io::Result<(Child, UnixStream)> {
+    /// Starts a child, which waits for its wish then.
+    pub(super) fn start(self, scratch: Scratch) -> io::Result<Started> {
         let (control, theirs) = StdUnixStream::pair()?;
         control.set_nonblocking(true)?;
         let control = UnixStream::from_std(control)?;
-        let Self { settings, interpreter, scratch, priority } = *self;
+        let Self { settings, interpreter, budget, priority } = self;
+        let folder = scratch.path();
         let library = settings.work_dir.join("lib");
         let mut command = match &settings.launcher {
             Some(launcher) => {
                 let mut command = std::process::Command::new(launcher);
                 let program = &interpreter.executable;
-                command.args(confinement::arguments(scratch, &wish.budget, priority, program));
+                command.args(confinement::arguments(folder, budget, priority, program));
                 command
             }
             None => std::process::Command::new(&interpreter.executable),
@@ -128,8 +89,8 @@ impl Room<'_> {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("MPLBACKEND", "Agg")
             // Scripts of an instrument that write somewhere else by these write to scratch as well.
-            .env("TMPDIR", scratch.join("tmp"))
-            .env("HOME", scratch.join("work"))
+            .env("TMPDIR", folder.join("tmp"))
+            .env("HOME", folder.join("work"))
             // A library that prepares a thread for every processor would need the memory for it.
             .env("OPENBLAS_NUM_THREADS", "1")
             .env("OMP_NUM_THREADS", "1")
@@ -138,13 +99,65 @@ impl Room<'_> {
             .env_remove("PYTHONINSPECT")
             .env_remove("PYTHONSTARTUP")
             .env_remove("BEAMQ_CATALOGUE")
-            .current_dir(scratch)
+            .current_dir(folder)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
+        let mut child = Command::from(command).kill_on_drop(true).spawn()?;
+        let words = child.stderr.take().map(|stderr| tokio::spawn(last_words(stderr)));
+        Ok(Started { child, control, words, scratch, priority })
+    }
+}
+
+/// A child that waits for its wish. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Started {
+    child: Child,
+    control: UnixStream,
+    /// What it wrote last, when it has ended.
+    words: Option<JoinHandle<String>>,
+    /// Where it may write.
+    scratch: Scratch,
+    priority: Priority,
+}
+
+impl Started {
+    /// Runs a wish, and takes down what is said.
+    pub(super) async fn run(
+        self,
+        settings: &SimulationSettings,
+        wish: &SimulationWish,
+        account: &mut Account<'_>,
+    ) -> Ending {
         tracing::debug!(job = wish.name, "a simulation begins");
-        let child = Command::from(command).kill_on_drop(true).spawn()?;
-        Ok((child, control))
+        let Self { mut child, control, words, scratch, priority } = self;
+        let first = first_message(settings, scratch.path(), wish, &file_name(&wish.name));
+        let mut talk = Conversation { control: BufReader::new(control), heard: 0, started: false };
+        let said = tokio::select! {
+            said = talk.hold(&first, wish, account) => said,
+            () = starved(child.id().filter(|_| priority == Priority::Idle)) => Said::NothingYet,
+        };
+        // Whatever it still does is of no interest.
+        let _gone = child.start_kill();
+        let status = child.wait().await.ok();
+        let last_words = match words {
+            Some(words) => words.await.unwrap_or_default(),
+            None => String::new(),
+        };
+        // Removing what a script has left can take a while, and nobody waits for it.
+        task::spawn_blocking(move || drop(scratch));
+        match said {
+            Said::Everything => Ending::Told,
+            Said::Refusal(reason) => Ending::Refused(reason),
+            Said::NotReadyInTime => {
+                let seconds = READY_WITHIN.as_secs();
+                Ending::NotStarted(format!("the interpreter was not ready within {seconds} s"))
+            }
+            Said::TooLittleInTime => Ending::TooSlow(last_words),
+            Said::NothingYet => Ending::Starved,
+            // A status of our own kill says nothing.
+            Said::NothingMore => Ending::Early { status, last_words },
+        }
     }
 }
 
@@ -174,20 +187,19 @@ pub(super) fn file_name(name: &str) -> String {
     if clean.ends_with(".py") { clean.to_owned() } else { format!("{clean}.py") }
 }
 
-fn first_message(
-    settings: &SimulationSettings,
-    scratch: &Path,
-    catalogue_file: &Path,
-    wish: &SimulationWish,
-    file: &str,
-) -> String {
+/// The catalogue as Python reads it.
+pub(super) fn catalogue_file(scratch: &Path) -> PathBuf {
+    scratch.join("catalogue.json")
+}
+
+fn first_message(settings: &SimulationSettings, scratch: &Path, wish: &SimulationWish, file: &str) -> String {
     let begins_at = wish.begins_at.unwrap_or_else(jiff::Timestamp::now);
     let message = json!({
         "source": &*wish.source,
         "file": file,
         "begins_at": begins_at.as_microsecond() as f64 / 1e6,
         "start": wish.start,
-        "catalogue": catalogue_file,
+        "catalogue": catalogue_file(scratch),
         "hardware": settings.hardware,
         "path": settings.path,
         "scratch": scratch,

@@ -16,10 +16,10 @@ mod library;
 mod message;
 mod scratch;
 mod settings;
+mod spare;
 mod wish;
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -30,6 +30,7 @@ use self::{
     account::Account,
     interpreter::{FilesOfCatalogue, Known},
     scratch::Scratch,
+    spare::{Spare, Terms},
 };
 use crate::{
     catalogue::{Diagnostic, Source, python},
@@ -52,6 +53,7 @@ pub struct Simulator {
     places: Semaphore,
     /// Since when the machine is known to have no time to spare.
     never_rests: Mutex<Option<Instant>>,
+    spare: Spare,
 }
 
 /// What a simulation showed.
@@ -110,6 +112,7 @@ impl Simulator {
             known: Known::default(),
             places,
             never_rests: Mutex::default(),
+            spare: Spare::default(),
         }
     }
 
@@ -159,44 +162,59 @@ impl Simulator {
         account: &mut Account<'_>,
     ) -> child::Ending {
         wish.history.begins();
-        let settings = &self.settings;
-        let prepared = self.prepare(wish).await;
-        let (scratch, catalogue_file, files) = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                let folder = settings.work_dir.display();
-                return child::Ending::NotStarted(format!("the folder {folder} cannot be written: {error}"));
+        let terms = Terms::of(wish, priority);
+        let child = match self.spare.take(&terms) {
+            Some(child) => child,
+            None => match self.start(wish, priority).await {
+                Ok(child) => child,
+                Err(reason) => return child::Ending::NotStarted(reason),
+            },
+        };
+        let next = async {
+            if self.spare.is_worth_it()
+                && let Ok(child) = self.start(wish, priority).await
+            {
+                self.spare.keep(terms, child);
             }
         };
-        let library = settings.work_dir.join("lib");
-        let interpreter = match self.known.interpreter(&settings.interpreter, &library, files).await {
-            Ok(interpreter) => interpreter,
-            Err(reason) => return child::Ending::NotStarted(reason),
-        };
-        let ending = child::Room { settings, interpreter: &interpreter, scratch: scratch.path(), priority }
-            .run(&catalogue_file, wish, account)
-            .await;
-        // Removing what a script has left can take a while, and nobody waits for it.
-        task::spawn_blocking(move || drop(scratch));
+        let (ending, ()) = tokio::join!(child.run(&self.settings, wish, account), next);
+        self.spare.one_has_ended();
         ending
     }
 
-    /// Writes what the child needs. Returns its scratch folder, the catalogue for Python, and what Python
+    /// Starts a child for a wish like this one.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, for people.
+    async fn start(&self, wish: &SimulationWish, priority: Priority) -> Result<child::Started, String> {
+        let settings = &self.settings;
+        let (scratch, files) = self.prepare(wish).await.map_err(|error| {
+            format!("the folder {} cannot be written: {error}", settings.work_dir.display())
+        })?;
+        let library = settings.work_dir.join("lib");
+        let interpreter = self.known.interpreter(&settings.interpreter, &library, files).await?;
+        let room = child::Room { settings, interpreter: &interpreter, budget: &wish.budget, priority };
+        room.start(scratch).map_err(|error| {
+            format!("the interpreter {} cannot be started: {error}", interpreter.executable.display())
+        })
+    }
+
+    /// Writes what the child needs. Returns its scratch folder with the catalogue for Python, and what Python
     /// files the catalogue has.
-    async fn prepare(&self, wish: &SimulationWish) -> std::io::Result<(Scratch, PathBuf, FilesOfCatalogue)> {
+    async fn prepare(&self, wish: &SimulationWish) -> std::io::Result<(Scratch, FilesOfCatalogue)> {
         let (work_dir, ahead) = (self.settings.work_dir.clone(), self.settings.compile_ahead);
         let (catalogue, folders) = (Arc::clone(&wish.catalogue), Arc::clone(&wish.folders));
         let preparing = task::spawn_blocking(move || {
             std::fs::create_dir_all(&work_dir)?;
             library::install(&work_dir)?;
             let scratch = Scratch::new(&work_dir)?;
-            let file = scratch.path().join("catalogue.json");
-            std::fs::write(&file, python::worker_file(&catalogue, &folders))?;
+            std::fs::write(child::catalogue_file(scratch.path()), python::worker_file(&catalogue, &folders))?;
             let files = match work_dir.parent() {
                 Some(own) if ahead => FilesOfCatalogue::look(&folders, own),
                 _ => FilesOfCatalogue::default(),
             };
-            Ok((scratch, file, files))
+            Ok((scratch, files))
         });
         preparing.await.map_err(std::io::Error::other)?
     }

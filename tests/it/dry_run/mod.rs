@@ -3,6 +3,7 @@
 mod bounds;
 mod cli;
 mod fixture;
+mod following;
 mod formulas;
 mod instrument;
 mod limits;

@@ -1,0 +1,89 @@
+//! A child for the next simulation. Where one simulation follows on another, as in the forecast of a queue, half of
+//! the time would go by with starting interpreters one after the other: the next one starts beside the present one.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{Priority, SimulationWish, child::Started};
+use crate::dryrun::simulation::Budget;
+
+/// One follows on another when it begins so soon after it.
+const FOLLOWS_WITHIN: Duration = Duration::from_millis(500);
+/// A child that nobody has needed for so long is ended.
+const UNUSED_FOR: Duration = Duration::from_secs(2);
+
+/// On what a child depends before it knows its wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Terms {
+    catalogue: String,
+    folders: Arc<[PathBuf]>,
+    budget: Budget,
+    priority: Priority,
+}
+
+impl Terms {
+    pub(super) fn of(wish: &SimulationWish, priority: Priority) -> Self {
+        Self {
+            catalogue: wish.catalogue.version().to_owned(),
+            folders: Arc::clone(&wish.folders),
+            budget: wish.budget,
+            priority,
+        }
+    }
+}
+
+/// At most one child that waits for a wish.
+#[derive(Debug, Default)]
+pub(super) struct Spare(Arc<Mutex<Place>>);
+
+#[derive(Debug, Default)]
+struct Place {
+    child: Option<(Terms, Started)>,
+    /// Counts the children, so that each is ended by its own watch only.
+    number: u64,
+    last_end: Option<Instant>,
+}
+
+impl Spare {
+    /// The child that waits, if it is for a wish like this. Another one is ended.
+    pub(super) fn take(&self, terms: &Terms) -> Option<Started> {
+        let (made_for, child) = self.place().child.take()?;
+        (made_for == *terms).then_some(child)
+    }
+
+    /// Whether the simulation that begins now follows on another, so that a further one is likely.
+    pub(super) fn is_worth_it(&self) -> bool {
+        self.place().last_end.is_some_and(|end| end.elapsed() < FOLLOWS_WITHIN)
+    }
+
+    pub(super) fn one_has_ended(&self) {
+        self.place().last_end = Some(Instant::now());
+    }
+
+    /// Keeps a child for the next simulation, for a while.
+    pub(super) fn keep(&self, terms: Terms, child: Started) {
+        let number = {
+            let mut place = self.place();
+            place.child = Some((terms, child));
+            place.number += 1;
+            place.number
+        };
+        let place = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            tokio::time::sleep(UNUSED_FOR).await;
+            let Some(place) = place.upgrade() else { return };
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            let unused = if place.number == number { place.child.take() } else { None };
+            // Its folder is removed, for which nobody has to wait.
+            drop(place);
+            drop(unused);
+        });
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
