@@ -129,6 +129,20 @@ async fn a_pause_at_a_point_waits_for_the_point() {
 }
 
 #[tokio::test]
+async fn a_pause_at_a_point_acts_at_the_next_sleep_of_the_script() {
+    for wait in ["time.sleep(0.05)", "beamq.sleep(0.05)"] {
+        let mut engine = Engine::start();
+        engine.submit(&format!("import beamq, time\nprint('up')\nwhile True:\n    {wait}\n"));
+        engine.until_printed("up").await;
+        engine.call(EngineCall::Pause(engine.job(), PauseLevel::Point));
+        engine.until(|told| !told.paused.is_empty()).await;
+        assert_eq!(engine.told.paused, [Some(4)], "{wait}");
+        engine.call(EngineCall::Abort(engine.job(), beamq_machines::AbortStage::Ask));
+        assert_eq!(engine.until_ended().await.end().report.error_type, "Abort");
+    }
+}
+
+#[tokio::test]
 async fn a_pending_pause_can_be_cancelled_and_replaced() {
     let mut engine = Engine::start();
     engine.submit("import time\nprint('up')\ntime.sleep(1000)\nprint('done')\n");

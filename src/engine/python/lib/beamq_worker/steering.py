@@ -443,6 +443,9 @@ class Steering:
             caller = caller.f_back
         # Skipping one of the many short sleeps of a library's polling loop would skip nothing.
         by_script = caller is not None and caller.f_code.co_filename == self.script_file
+        if by_script:
+            # The next wait of the script is where a pause at a point acts.
+            self.point(("point", "now"))
         self.sleep(length, "time.sleep", skippable=by_script)
         return None
 
