@@ -237,9 +237,11 @@ async fn questions_of_a_script_are_answered_here_or_in_nicos() {
         }
     };
 
-    let id = user.submit("asks", "name = userinput('who?')\nprint('hello ' + name)\nage = userinput('age?', int, 7)\nprint(age + 1)\npause('look')\nprint('done')\n").await;
+    let id = user.submit("asks", "print('the sample is warm')\nname = userinput('who?')\nprint('hello ' + name)\nage = userinput('age?', int, 7)\nprint(age + 1)\npause('look')\nprint('done')\n").await;
     let prompt = user.event("who?", 0, asked("who?")).await["params"].clone();
     assert!(prompt["default"].is_null(), "{prompt}");
+    let written = user.lines(&id);
+    assert!(written.contains(&"the sample is warm".to_owned()), "told before the question: {written:?}");
     user.call("run.answer", json!({"prompt": prompt["prompt"], "value": "Ada \"L\"\n"})).await;
     let prompt = user.event("age?", 0, asked("age?")).await["params"].clone();
     assert_eq!(prompt["default"], 7, "{prompt}");

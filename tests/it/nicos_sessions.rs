@@ -365,6 +365,9 @@ async fn the_connection_ends_with_the_session() {
         nicos.call(Command::Eval, &[json!(count), json!(false)]).await.unwrap()
     };
     let before = connected().await;
+    // NICOS notes whether somebody said goodbye, or the connection broke.
+    let goodbyes = || daemon.log().matches("] disconnect").count();
+    let said_before = goodbyes();
     let user = account(&server, "uma").await;
     let mut gui = gui(&server, "adam", 20).await;
     assert_eq!(connected().await.as_u64(), before.as_u64().map(|count| count + 2));
@@ -375,4 +378,5 @@ async fn the_connection_ends_with_the_session() {
         assert!(begun.elapsed() < DEADLINE, "{} connections, before {before}", connected().await);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    assert_eq!(goodbyes(), said_before + 2, "{}", daemon.log());
 }

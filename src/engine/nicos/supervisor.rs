@@ -511,7 +511,13 @@ impl Supervisor {
                     self.finish(run, finish).await;
                 }
             }
-            Event::Prompt => self.tell_of_run(|run| run.has_begun().then(|| run.asks(&value))?).await,
+            Event::Prompt => {
+                // What it has written is often what the question is about.
+                if let Some(run) = &mut self.run {
+                    run.record.flush().await;
+                }
+                self.tell_of_run(|run| run.has_begun().then(|| run.asks(&value))?).await;
+            }
             Event::PromptDone => {
                 let id = value.get(0).and_then(Value::as_str).unwrap_or_default();
                 self.tell_of_run(|run| run.question_settled(id)).await;
