@@ -243,3 +243,41 @@ async fn activemq_r31_a_failover_client_keeps_its_session_when_the_broker_dies()
         |entry: &&serde_json::Value| entry["method"] == "session.login" && entry["transport"] == "activemq";
     assert_eq!(audit["entries"].as_array().unwrap().iter().filter(over_broker).count(), 1);
 }
+
+#[tokio::test]
+async fn activemq_r31_a_broker_without_advisories_tells_by_a_refusal_that_a_client_is_gone() {
+    let mut broker = Broker::configured(&["--not-persistent"]);
+    broker.edit(|xml| {
+        assert!(xml.contains(r#"advisorySupport="true""#), "{xml}");
+        xml.replace(r#"advisorySupport="true""#, r#"advisorySupport="false""#)
+    });
+    broker.launch().await;
+    let server = broker.server("").await;
+    let watcher = server.client().await;
+    let clients = async || watcher.call("server.status", json!({})).await["clients"].as_u64().unwrap();
+    let mut leaving = broker.raw().await;
+    let mut staying = broker.raw().await;
+    for raw in [&mut leaving, &mut staying] {
+        raw.call("login", "session.login", json!({"token": server.token})).await;
+        raw.call("events", "events.subscribe", json!({"kinds": ["job"]})).await;
+    }
+    drop(leaving);
+    assert_eq!(clients().await, 3, "there is nobody who could have told");
+    // The next event finds no queue: that client is gone, and only that one.
+    let id = watcher.submit_job(json!({"name": "job", "script": "pass", "held": true})).await;
+    eventually("the log says why", || server.home.log().contains("a client is gone")).await;
+    let give_up = Instant::now() + DEADLINE;
+    while clients().await != 2 {
+        assert!(Instant::now() < give_up, "{}", server.home.log());
+    }
+    let (_, event) = staying.message().await;
+    assert_eq!(event["params"]["job"]["id"], id.as_str(), "{event}");
+    // Nothing more is sent to the queue that is not there.
+    let refused = || broker.log().matches("not authorized to create: temp-queue").count();
+    let once = refused();
+    assert!(once >= 1, "{}", broker.log());
+    watcher.submit_job(json!({"name": "another", "script": "pass", "held": true})).await;
+    staying.message().await;
+    assert!(staying.call("status", "server.status", json!({})).await.get("result").is_some());
+    assert_eq!(refused(), once, "{}", broker.log());
+}

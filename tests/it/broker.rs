@@ -103,6 +103,11 @@ impl Broker {
         timeout(DEADLINE, process.wait()).await.expect("the broker ends").unwrap();
     }
 
+    /// What the broker has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
     pub fn password_file(&self, user: &str) -> PathBuf {
         self.folder.path().join("passwords").join(user)
     }
