@@ -106,7 +106,7 @@ pub fn state_tone(state: &JobState) -> Option<Tone> {
 /// The queue's state with its reason: `held by ann: beam is off`, `blocked (the engine is away)`.
 #[must_use]
 pub fn queue_state(state: &str, why: Option<&str>, terminal: &Terminal) -> String {
-    let words = match why.map(|why| cell(why, 100)) {
+    let words = match why.map(|why| cell(why, LONGEST_REASON)) {
         // The server's reasons for a hold begin with the state itself.
         Some(why) if why.starts_with(state) => why,
         Some(why) => format!("{state} ({why})"),
@@ -218,6 +218,8 @@ fn traceback(report: &Report, terminal: &Terminal) -> Vec<String> {
 
 /// How many lines of output a report on the terminal repeats; all of them are in `beamq output`.
 const LAST_LINES: usize = 5;
+/// The longest reason, in characters, why an engine or a queue is as it is: what failed stands at its end.
+pub const LONGEST_REASON: usize = 400;
 
 fn last_output(report: &Report, terminal: &Terminal) -> Vec<String> {
     let lines = without_traceback(report);

@@ -41,7 +41,8 @@ fn text(status: &Status, info: &Info, page: &Queue, terminal: &Terminal) -> Vec<
     let mut lines = vec![row("instrument", format!("{instrument} (beamq {}{uptime})", info.version))];
 
     let engine = &status.engine;
-    let detail = engine.detail.as_ref().map(|detail| format!(": {}", render::cell(detail, 100)));
+    let detail =
+        engine.detail.as_ref().map(|detail| format!(": {}", render::cell(detail, render::LONGEST_REASON)));
     lines.push(row("engine", format!("{} {}{}", engine.kind, engine.state, detail.unwrap_or_default())));
 
     let queue = &status.queue;
@@ -57,6 +58,9 @@ fn text(status: &Status, info: &Info, page: &Queue, terminal: &Terminal) -> Vec<
         ),
     ));
 
+    if queue.state == "held" {
+        lines.push(row("", "  let it go on with: beamq queue release".to_owned()));
+    }
     lines.push(match &status.active {
         None => row("active", "–".to_owned()),
         Some(job) => {
@@ -78,6 +82,9 @@ fn text(status: &Status, info: &Info, page: &Queue, terminal: &Terminal) -> Vec<
             )
         }
     });
+    if status.active.as_ref().is_some_and(|job| job.state.words() == "paused") {
+        lines.push(row("", "  go on with: beamq resume, or end it with: beamq abort".to_owned()));
+    }
     if let Some(prompt) = status.active.as_ref().and_then(|job| job.prompt.as_ref()) {
         let mut question = render::prompt(prompt, terminal).into_iter();
         lines.extend(question.next().map(|line| row("asks", line)));
@@ -99,7 +106,7 @@ mod tests {
     use crate::cli::{model::Job, terminal::ColorWhen};
 
     #[test]
-    fn the_status_fits_on_seven_lines() {
+    fn the_status_is_short_and_says_how_to_go_on() {
         let status: Status = serde_json::from_value(json!({
             "queue": {"state": "held", "why": "job 3 failed", "revision": 17, "length": 4},
             "active": {"id": "5", "name": "cells.py", "state": "paused", "owner": "ann",
@@ -123,7 +130,9 @@ mod tests {
                 "instrument  DEMO (beamq 0.1.0, up 3.0 s)",
                 "engine      python ready",
                 "queue       held (job 3 failed), 4 waiting, revision 17",
+                "              let it go on with: beamq queue release",
                 "active      job 5 cells.py paused (by ann) · line 12 · step Measure · 40 % · 1 min 12 s",
+                "              go on with: beamq resume, or end it with: beamq abort",
                 &format!("group       night: 3 of 12, done about {}", moment::short("2020-03-01T22:00:00Z")),
                 "broker      standing by: another server answers",
                 "clients     2",

@@ -4,7 +4,10 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
 
 use tokio::time::timeout;
 
-use crate::harness::{DEADLINE, Home, Server};
+use crate::{
+    harness::{DEADLINE, Home, Server},
+    support::program,
+};
 
 /// Runs a server that is not to come up and gives its exit code and what it said.
 async fn refused(home: &Home, change: impl FnOnce(&mut tokio::process::Command)) -> (i32, String) {
@@ -165,6 +168,11 @@ async fn bad_start_up_script_blocks_the_queue_with_its_reason_until_it_is_mended
     for expected in ["beamline.py", "motors_that_are_not_there"] {
         assert!(detail.contains(expected), "{expected} in {status:#}");
     }
+    // What stands at the end of a long reason is what matters, on the command line and in the log as well.
+    let told = program().args(["status", "--data"]).arg(server.home.data()).output();
+    let told = String::from_utf8(told.unwrap().stdout).unwrap();
+    assert!(told.contains("No module named 'motors_that_are_not_there'"), "{told}");
+    assert!(server.home.log().contains("No module named 'motors_that_are_not_there'"));
     let id = user.submit("waits", "print(motor)").await;
     assert_eq!(user.job(&id).await["state"], "queued");
     fs::write(&startup, "motor = 'ready'\nimport builtins\nbuiltins.motor = motor\n").unwrap();

@@ -233,6 +233,10 @@ impl Supervisor {
 
     async fn tell_state(&mut self, state: EngineState, why: Option<String>) {
         if self.told.as_ref().is_none_or(|(told, reason)| (*told, reason) != (state, &why)) {
+            match &why {
+                Some(why) => tracing::warn!(%why, ?state, "the python engine"),
+                None => tracing::info!(?state, "the python engine"),
+            }
             self.told = Some((state, why.clone()));
             self.tell(EngineEvent::State(state, why)).await;
         }
