@@ -105,8 +105,10 @@ async fn every_event_of_nicos_reaches_clients_as_json() {
     arrives(&mut gui, "cache").await;
     gui.queue("device", "RemoveDevice('man')").await;
     assert_eq!(arrives(&mut gui, "device").await, json!(["destroy", ["man"]]));
-    gui.queue("setup", "NewSetup('startup')").await;
+    let id = gui.queue("setup", "NewSetup('startup')").await;
     while arrives(&mut gui, "setup").await[1] != json!(["startup"]) {}
+    // Until then NICOS's commands are not there.
+    gui.until_done(&id).await;
     gui.does(exec("help(maw)")).await;
     let help = arrives(&mut gui, "showhelp").await;
     assert!(text(&help[1]).contains("maw"), "{help}");
