@@ -184,6 +184,9 @@ async fn the_usual_mistakes_get_a_hint() {
         ("import json\njson.loads('{a}')", "not JSON"),
         ("x = 010", "without the zeros"),
         ("break", "only work in a loop"),
+        ("import json\njson.lods('1')", "did you mean 'loads'?"),
+        ("{'abc': 1}['abd']", "check the key"),
+        ("d = {'abc': 1}\nd['abd']", "did you mean 'abc'?"),
     ] {
         let mut engine = Engine::start();
         let report = engine.run(source).await.end().report.clone();

@@ -233,6 +233,10 @@ def missing_attribute(error, source):
     if "'NoneType'" in str(error):
         return "a function that returned nothing (None) was used as if it had returned a value"
     name, owner = getattr(error, "name", None), getattr(error, "obj", None)
+    # Before 3.10 an error does not say whose attribute it misses; a module is named in the text.
+    match = re.search(r"module '([^']+)' has no attribute '([^']+)'", str(error))
+    if owner is None and match:
+        owner, name = sys.modules.get(match.group(1)), match.group(2)
     if name and owner is not None:
         near = nearest(name, dir(owner))
         if near:
@@ -247,7 +251,7 @@ def missing_key(error, source):
         return "check the key, or use .get(key) to allow for a missing one"
     for value in list(frame.f_locals.values()):
         if isinstance(value, dict) and len(value) < 10_000:
-            near = nearest(key, value)
+            near = nearest(key, value, 0.6)
             if near:
                 return "did you mean %r?" % near
     return "check the key, or use .get(key) to allow for a missing one"
