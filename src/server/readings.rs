@@ -100,8 +100,12 @@ impl Dispatcher {
         let active = self.core.sessions().filter(|session| session.login.is_some()).count();
         let expected_finish = self.forecast.expected_finish().map(Rfc3339);
         let job = self.core.queue().active.and_then(|id| self.live_job(id, Self::now()));
+        let mut queue = QueueStatus { expected_finish, ..views::queue_status(&self.core) };
+        if self.closing.is_some() {
+            queue.why = Some("the server is being stopped: no further job starts".to_owned());
+        }
         StatusView {
-            queue: QueueStatus { expected_finish, ..views::queue_status(&self.core) },
+            queue,
             active: job,
             engine: self.engine_status.clone(),
             catalogue: self.in_force.catalogue.status(),

@@ -104,11 +104,12 @@ impl Dispatcher {
         };
         match self.core.job(again.of).map(|machine| JobSpec::clone(&machine.spec)) {
             Some(_) if again.method == Method::RerunJob => {
-                let error = RpcError::wrong_state(
-                    format!("job {} has not ended", again.of),
-                    self.core.job(again.of).map_or("queued", |job| job.state().name()),
-                    &["job.duplicate", "job.edit"],
-                );
+                let state = self.core.job(again.of).map_or("queued", |job| job.state().name());
+                let works: &[&str] = match state {
+                    "queued" | "held" => &["job.duplicate", "job.edit"],
+                    _ => &["job.duplicate"],
+                };
+                let error = RpcError::wrong_state(format!("job {} has not ended", again.of), state, works);
                 self.answer::<()>(to, Err(error));
             }
             Some(spec) => self.spec_read(to, actor, again, Ok(Box::new(spec))),

@@ -107,8 +107,7 @@ fn not_waiting(ids: &[(JobId, &'static str)]) -> RpcError {
         "ended" => format!("job {id} has ended"),
         state => format!("job {id} is {state}, not waiting"),
     };
-    let works: &[&str] =
-        if state == "ended" { &["job.rerun", "job.get"] } else { &["run.pause", "run.abort"] };
+    let works = if state == "ended" { &["job.rerun", "job.get"] } else { what_works(state) };
     let jobs: Vec<_> = ids.iter().map(|(id, state)| json!({"id": id, "state": state})).collect();
     RpcError::wrong_state(what, state, works)
         .with_field("id")

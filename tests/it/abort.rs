@@ -255,12 +255,19 @@ async fn r01_what_the_state_does_not_allow_is_refused_with_the_reason_and_what_w
         let error = user.refused(method, params).await;
         assert_eq!((error.kind(), error.text("state")), ("wrong_state", Some("running")), "{method}");
     }
+    let allowed = |error: &beamq::client::RpcError| error.data["allowed"].clone();
+    let error = user.refused("job.rerun", json!({"id": id})).await;
+    assert_eq!(allowed(&error), json!(["job.duplicate"]), "a job that runs cannot be edited");
+    let error = user.refused("job.remove", json!({"ids": [id]})).await;
+    assert_eq!(allowed(&error), json!(["run.pause", "run.skip", "run.abort"]));
     user.call("run.pause", json!({})).await;
     user.settles(&id, "paused").await;
     for method in ["run.pause", "run.cancel_pause"] {
         let error = user.refused(method, json!({})).await;
         assert_eq!((error.kind(), error.text("state")), ("wrong_state", Some("paused")), "{method}");
     }
+    let error = user.refused("job.edit", json!({"id": id, "name": "x"})).await;
+    assert_eq!(allowed(&error), json!(["run.resume", "run.skip", "run.abort"]), "it is paused already");
     user.call("run.resume", json!({})).await;
     std::fs::write(&gate, "").unwrap();
     user.ends(&id, "succeeded").await;

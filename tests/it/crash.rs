@@ -178,7 +178,7 @@ async fn r10_a_second_server_on_the_same_directory_is_refused_and_says_who_holds
 }
 
 #[tokio::test]
-async fn r39_a_stop_waits_for_the_active_job_takes_no_new_ones_and_keeps_the_queue() {
+async fn r39_a_stop_waits_for_the_active_job_starts_no_other_and_keeps_the_queue() {
     let server = Server::start().await;
     let mut user = server.client().await;
     let gate = server.home.path().join("gate");
@@ -188,6 +188,10 @@ async fn r39_a_stop_waits_for_the_active_job_takes_no_new_ones_and_keeps_the_que
     let token = server.token.clone();
     server.signal(Signal::SIGTERM);
     user.event("the word that the server stops", 0, |event| event["params"]["notice"] == "stopping").await;
+    // Who comes later, or has not listened, is told as well.
+    let status = user.call("server.status", json!({})).await;
+    assert_eq!(status["queue"]["why"], "the server is being stopped: no further job starts", "{status:#}");
+    let late = user.submit("late", "print('late')").await;
     std::fs::write(&gate, "").unwrap();
     let (status, home) = server.ended().await;
     assert_eq!(status.code(), Some(0), "{}", home.log());
@@ -197,9 +201,11 @@ async fn r39_a_stop_waits_for_the_active_job_takes_no_new_ones_and_keeps_the_que
     let mut user = server.client().await;
     assert_eq!(user.job(&id).await["state"], "succeeded");
     assert_eq!(user.output(&id).await.last().map(String::as_str), Some("seen"));
-    assert_eq!(user.order().await, std::slice::from_ref(&waits));
+    // What was taken while it stopped was queued, and waited for the next start.
+    assert_eq!(user.order().await, [waits.clone(), late.clone()]);
     user.call("queue.release", json!({})).await;
     user.ends(&waits, "succeeded").await;
+    user.ends(&late, "succeeded").await;
 }
 
 #[tokio::test]

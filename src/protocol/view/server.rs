@@ -65,7 +65,7 @@ pub struct StatusView {
 pub struct QueueStatus {
     /// Its state.
     pub state: QueueStateName,
-    /// Why it is held or blocked.
+    /// Why it is held, blocked or draining, or that the server is being stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// Counts its changes.
