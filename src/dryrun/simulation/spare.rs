@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Priority, SimulationWish, child::Started};
-use crate::dryrun::simulation::Budget;
+use tokio::runtime::{self, Handle};
+
+use super::{Budget, Priority, SimulationWish, child::Started};
 
 /// One follows on another when it begins so soon after it.
 const FOLLOWS_WITHIN: Duration = Duration::from_millis(500);
@@ -22,6 +23,8 @@ pub(super) struct Terms {
     folders: Arc<[PathBuf]>,
     budget: Budget,
     priority: Priority,
+    /// The connection to it ends with its runtime.
+    runtime: runtime::Id,
 }
 
 impl Terms {
@@ -31,6 +34,7 @@ impl Terms {
             folders: Arc::clone(&wish.folders),
             budget: wish.budget,
             priority,
+            runtime: Handle::current().id(),
         }
     }
 }

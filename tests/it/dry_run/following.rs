@@ -57,3 +57,13 @@ async fn an_interpreter_that_was_started_for_another_catalogue_is_not_taken() {
     wish.catalogue = other.catalogue;
     assert_eq!(expected(&one.simulator.simulate(wish).await.report), 11.0);
 }
+
+#[test]
+fn an_interpreter_does_not_outlive_the_runtime_that_talks_to_it() {
+    let fixture = Fixture::new();
+    for _ in 0..4 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let report = runtime.block_on(fixture.good("import time\ntime.sleep(3)\n"));
+        assert_eq!(expected(&report), 3.0);
+    }
+}
