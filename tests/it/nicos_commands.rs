@@ -118,9 +118,13 @@ async fn every_event_of_nicos_reaches_clients_as_json() {
 
     let id = gui.queue("scan", "SetDetectors(det)\nscan(m1, 0, 1, 2, t=0.01)\n").await;
     let events = gui.until_done(&id).await;
-    let of = |name: &str| events.iter().find(|event| event["event"] == name).map(|event| &event["payload"]);
-    assert_eq!(of("dataset").unwrap()["class"], "ScanData", "{events:#?}");
-    let point = of("datapoint").unwrap();
+    // NICOS tells of its data by another thread, so they may come behind the end of the script.
+    let of = async |gui: &mut Gui, name: &str| match events.iter().find(|event| event["event"] == name) {
+        Some(event) => event["payload"].clone(),
+        None => arrives(gui, name).await,
+    };
+    assert_eq!(of(&mut gui, "dataset").await["class"], "ScanData", "{events:#?}");
+    let point = of(&mut gui, "datapoint").await;
     assert!(point[0].is_string() && point[1].is_array() && point[2].is_array(), "{point}");
 
     // What this rig has no cause for is emitted as NICOS itself does.
