@@ -6,18 +6,10 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{DEADLINE, Server, User, text},
-    nicos_daemon::Daemon,
+    harness::{DEADLINE, User, text},
+    nicos_daemon::{Daemon, gui},
     proxy::Gui,
 };
-
-async fn gui(server: &Server, user: &str, level: u8) -> Gui {
-    let mut gui = Gui::stranger(server).await;
-    let login =
-        json!({"command": "authenticate", "login": user, "passwd": format!("{user}pw"), "display": ""});
-    assert_eq!(gui.does(login).await, json!({"user_level": level}));
-    gui
-}
 
 async fn native(user: &User, command: &str, args: Value) -> Value {
     user.call("nicos.call", json!({"command": command, "args": args})).await

@@ -27,6 +27,7 @@ use tokio::{
 use crate::{
     harness::{DEADLINE, Home, QUICK, Server, eventually},
     installed::installed,
+    proxy::Gui,
 };
 
 /// A daemon. Dropping it kills it and its cache.
@@ -181,6 +182,15 @@ impl Daemon {
 /// The login of an account of the rig.
 pub fn login(user: &str) -> Login {
     Login { user: user.into(), password: Secret::new(format!("{user}pw")), display: String::new() }
+}
+
+/// A client of the proxy dialect, logged in with an account of NICOS that has this level there.
+pub async fn gui(server: &Server, user: &str, level: u8) -> Gui {
+    let mut gui = Gui::stranger(server).await;
+    let login =
+        json!({"command": "authenticate", "login": user, "passwd": format!("{user}pw"), "display": ""});
+    assert_eq!(gui.does(login).await, json!({"user_level": level}));
+    gui
 }
 
 /// Waits for an event, and gives its value.

@@ -11,20 +11,12 @@ use serde_json::{Value, json};
 use crate::{
     access::hash,
     harness::{DEADLINE, Server, User, text},
-    nicos_daemon::Daemon,
+    nicos_daemon::{Daemon, gui},
     proxy::Gui,
 };
 
 async fn account(server: &Server, user: &str) -> User {
     server.account(user, &format!("{user}pw")).await
-}
-
-async fn gui(server: &Server, user: &str, level: u8) -> Gui {
-    let mut gui = Gui::stranger(server).await;
-    let login =
-        json!({"command": "authenticate", "login": user, "passwd": format!("{user}pw"), "display": ""});
-    assert_eq!(gui.does(login).await, json!({"user_level": level}));
-    gui
 }
 
 async fn eval(user: &User, expression: &str) -> Value {

@@ -81,7 +81,7 @@ impl Spare {
             let Some(place) = place.upgrade() else { return };
             let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
             let unused = if place.number == number { place.child.take() } else { None };
-            // Its folder is removed, for which nobody has to wait.
+            // Ending it and removing its folder hold up nobody who wants a child.
             drop(place);
             drop(unused);
         });
