@@ -221,6 +221,32 @@ async fn the_configured_memory_and_niceness_hold_for_every_job() {
     assert_eq!(user.output(&id).await[..2], [nice.to_string(), format!("['{nice}', '614400']")]);
 }
 
+/// As the kernel tells it (`sched_getattr`, from Linux 6.12 on): a process of the default slice is woken at once
+/// beside one with a longer slice, instead of after some milliseconds.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[tokio::test]
+async fn a_script_computes_in_longer_slices_than_everybody_who_waits_for_it() {
+    let number = libc::SYS_sched_getattr;
+    let ask = format!(
+        "import ctypes, struct\nattributes = ctypes.create_string_buffer(48)\n\
+         assert ctypes.CDLL(None).syscall({number}, 0, attributes, 48, 0) == 0\n\
+         print(struct.unpack('IIQiIQQQ', attributes.raw)[5])\n"
+    );
+    let ordinary = std::process::Command::new("python3").args(["-c", &ask]).output().unwrap();
+    let ordinary: u64 = String::from_utf8(ordinary.stdout).unwrap().trim().parse().unwrap();
+    let server = Server::with("").await;
+    let mut user = server.client().await;
+    let id = user.submit("slices", &ask).await;
+    user.ends(&id, "succeeded").await;
+    let slice: u64 = user.output(&id).await[0].parse().unwrap();
+    // An older kernel tells nothing, to nobody.
+    if ordinary > 0 {
+        assert!(slice >= 10_000_000 && slice > 2 * ordinary, "{slice} ns beside {ordinary} ns");
+    } else {
+        assert_eq!(slice, 0);
+    }
+}
+
 #[tokio::test]
 async fn a_memory_limit_that_leaves_no_room_blocks_the_queue_with_the_reason() {
     let server = Server::with("engine: {python: {memory: 20 MiB}}\n").await;
