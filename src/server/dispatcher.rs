@@ -246,7 +246,7 @@ impl Dispatcher {
         }
         for machine in &ended {
             let promised = self.promised(machine);
-            self.pending.batch.jobs.push(views::history_row(machine, promised));
+            self.pending.batch.jobs.push(views::history_row(&self.core, machine, promised));
         }
         for effect in effects {
             self.want(effect, &ended, at);
@@ -268,7 +268,7 @@ impl Dispatcher {
                 let view = match ended.iter().find(|machine| machine.id == id) {
                     Some(machine) => {
                         let estimate = self.promised(machine);
-                        Some(JobView { estimate, ..views::job(machine, at) })
+                        Some(JobView { estimate, ..views::ended_job(&self.core, machine, at) })
                     }
                     None => self.live_job(id, at),
                 };

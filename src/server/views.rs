@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use beamq_machines::{
-    JobBody, JobId, Timestamp,
+    JobBody, JobId, Progress, Timestamp,
     core::{Core, GroupTally},
     job::{JobMachine, State},
     queue,
@@ -64,7 +64,7 @@ pub(super) fn job(machine: &JobMachine, now: Timestamp) -> JobView {
     view.elapsed = elapsed(machine, now);
     view.report = machine.report.as_deref().cloned();
     if matches!(state, JobStateName::Succeeded | JobStateName::SucceededWithErrors) {
-        view.progress = Some(beamq_machines::Progress { percent: Some(100.0), ..Default::default() });
+        view.progress = Some(Progress { percent: Some(100.0), ..Default::default() });
     }
     view
 }
@@ -237,10 +237,18 @@ impl Expected {
     }
 }
 
+/// A job that has just ended, with how far it had come.
+pub(super) fn ended_job(core: &Core, machine: &JobMachine, now: Timestamp) -> JobView {
+    let mut view = job(machine, now);
+    let progress = || core.progress_at_end(machine.id).filter(|progress| **progress != Progress::default());
+    view.progress = view.progress.or_else(|| progress().cloned());
+    view
+}
+
 /// An ended job, as the history keeps it.
-pub(super) fn history_row(machine: &JobMachine, promised: Option<Estimate>) -> JobRow {
+pub(super) fn history_row(core: &Core, machine: &JobMachine, promised: Option<Estimate>) -> JobRow {
     let finished = machine.finished_at.unwrap_or(machine.submitted_at);
-    let mut view = job(machine, finished);
+    let mut view = ended_job(core, machine, finished);
     view.estimate = promised;
     let script = match &machine.spec.body {
         JobBody::Script { source, .. } => Some(Arc::clone(source)),

@@ -135,7 +135,7 @@ impl Core {
             return;
         }
         self.settle_prompt(PromptEnd::Withdrawn, outcome);
-        self.progress = Progress::default();
+        self.last_progress = Some((id, std::mem::take(&mut self.progress)));
         let then = match self.ended.last().map(JobMachine::state) {
             Some(job::State::Interrupted {}) => Some(format!("job {id} ({name}) was interrupted")),
             _ if pause_was_pending => {

@@ -63,6 +63,7 @@ pub struct Core {
     sessions: BTreeMap<SessionId, SessionMachine>,
     ended: Vec<JobMachine>,
     progress: Progress,
+    last_progress: Option<(JobId, Progress)>,
     prompt: Option<Prompt>,
     closing: bool,
 }
@@ -95,6 +96,7 @@ impl Core {
             sessions: BTreeMap::new(),
             ended: Vec::new(),
             progress: Progress::default(),
+            last_progress: None,
             prompt: None,
             closing: false,
         }
@@ -482,6 +484,12 @@ impl Core {
     #[must_use]
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// How far the job had come that was the active one last, when it ended.
+    #[must_use]
+    pub fn progress_at_end(&self, id: JobId) -> Option<&Progress> {
+        self.last_progress.as_ref().filter(|(last, _)| *last == id).map(|(_, progress)| progress)
     }
 
     /// The open question of the running script.

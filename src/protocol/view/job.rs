@@ -228,7 +228,7 @@ pub struct JobView {
     /// When it is expected to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_finish: Option<Rfc3339>,
-    /// Where it is, while it is active.
+    /// Where it is while it is active, and where it was when it ended before its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// The question that its script waits with, as `event.prompt` told it.

@@ -61,6 +61,29 @@ async fn the_aware_example_shows_its_steps_and_a_percentage_that_never_falls() {
 }
 
 #[tokio::test]
+async fn how_far_a_job_came_is_known_after_it_failed_or_was_aborted() {
+    let server = Server::start().await;
+    let mut user = server.client().await;
+    let script = "import beamq\nfor n in beamq.track(range(4), text='scans'):\n    with beamq.step(f'scan {n}'):\n        \
+                  if n == 3:\n            ENDING\n";
+    let failing = user.submit("failing", &script.replace("ENDING", "1 / 0")).await;
+    let failed = user.ends(&failing, "failed").await;
+    let endless = user.submit("endless", &script.replace("ENDING", "beamq.sleep(1e6)")).await;
+    user.call("queue.release", json!({})).await;
+    in_wait(&mut user, &endless, "beamq.sleep").await;
+    user.call("run.abort", json!({})).await;
+    let aborted = user.ends(&endless, "aborted").await;
+    for job in [failed, aborted] {
+        let progress = &job["progress"];
+        assert_eq!(progress["step"], "scan 3", "{job:#}");
+        assert_eq!(progress["basis"], "loop");
+        assert_eq!(progress["percent"], 75.0);
+        let kept = user.call("job.get", json!({"id": job["id"]})).await;
+        assert_eq!(kept["job"]["progress"], *progress, "in the history as well: {kept:#}");
+    }
+}
+
+#[tokio::test]
 async fn the_black_box_example_runs_untouched_without_a_percentage() {
     let server = Server::start().await;
     let mut user = server.client().await;

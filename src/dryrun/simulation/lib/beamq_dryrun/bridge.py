@@ -155,7 +155,7 @@ class Bridge:
     def step(self, name):
         return name
 
-    def leave_step(self, before):
+    def leave_step(self, before, _error):
         """Steps are not followed here; `Step` below follows their estimates."""
 
     def enter_cell(self, number):

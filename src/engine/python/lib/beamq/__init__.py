@@ -107,9 +107,9 @@ class step:
     def __enter__(self) -> "step":
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, _kind: Any, error: Any, _trace: Any) -> None:
         if _server is not None:
-            _server.leave_step(self._before)
+            _server.leave_step(self._before, error)
 
 
 def pause_point(text: Optional[str] = None) -> None:

@@ -45,7 +45,10 @@ class Bridge:
         self._progress.enter_step(short(name))
         return before
 
-    def leave_step(self, before):
+    def leave_step(self, before, error):
+        """Leave a step for the one before; `error` is the exception that ends it, if one does."""
+        if error is not None:
+            self._progress.note_step_of(error)
         self._progress.enter_step(before)
 
     def enter_cell(self, number):

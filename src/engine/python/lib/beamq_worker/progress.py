@@ -7,6 +7,9 @@ import time
 HIGHEST_PERCENT = 99.0
 # A step is told at once, unless steps come faster than this many seconds apart.
 SHORTEST_STEP = 0.1
+# Where an exception carries the step in which it was raised. Not kept here, because an exception that the
+# script has caught would keep alive all that its frames hold.
+RAISED_IN = "_beamq_step"
 # Waits shorter than this many seconds are over before anybody reads what remains of them.
 SHORTEST_SHOWN_WAIT = 3
 
@@ -68,6 +71,20 @@ class Progress:
         self.wait = None
         if time.monotonic() - self._sent_at >= SHORTEST_STEP:
             self.send()
+
+    def note_step_of(self, error):
+        """An exception leaves the present step, the innermost one of those that it leaves."""
+        try:
+            if getattr(error, RAISED_IN, None) is None:
+                setattr(error, RAISED_IN, self.step)
+        except Exception:  # An exception that takes no attributes is the script's own affair.
+            pass
+
+    def stop_at(self, error, line):
+        """The script has ended before its time: tell where it was."""
+        self.step = getattr(error, RAISED_IN, None) or self.step
+        self.line = line or self.line
+        self.send()
 
     def send(self):
         """Send what is known, if it is news."""

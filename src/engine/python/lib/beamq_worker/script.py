@@ -170,8 +170,7 @@ class Script:
     def _finish(self, report, status=None, error=None):
         if status is None:
             status = 0 if report is None else 1
-        if report is None:
-            self._progress.send()
+        self._tell_where(error, report)
         self._flush()
         calls = None if self._bridge is None else self._bridge.calls
         errors = [] if calls is None else calls.errors(error)
@@ -180,6 +179,17 @@ class Script:
             report["command"] = command
         self._channel.send("finished", report=report, status=status, command_errors=errors)
         return status
+
+    def _tell_where(self, error, report):
+        if self._bridge is None:  # It never ran.
+            return
+        try:
+            if report is None:
+                self._progress.send()
+            else:
+                self._progress.stop_at(error, report.get("line"))
+        except Exception:  # What a script has broken must not keep its end from being told.
+            pass
 
     @staticmethod
     def _flush():
