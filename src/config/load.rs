@@ -5,9 +5,10 @@ use std::{
     io::Read,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use super::{Config, ConfigError, EngineKind};
+use super::{Config, ConfigError, EngineKind, NicosSessions};
 use crate::{
     engine::{PythonSettings, nicos::NicosSettings},
     nicos::Login,
@@ -18,6 +19,8 @@ use crate::{
 const FILE_LIMIT: u64 = 1 << 20;
 /// No password is longer.
 const PASSWORD_LIMIT: u64 = 4096;
+/// Asked more often, NICOS would do little else.
+const SHORTEST_ASKING: Duration = Duration::from_millis(100);
 /// Smaller messages would refuse ordinary scripts; larger ones would let one client take all memory.
 const MESSAGE_SIZES: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
 
@@ -136,6 +139,16 @@ impl Config {
             let reason =
                 "`engine.kind` is `nicos`, and there is no `engine.nicos` with `user` and `password_file`";
             return Err(ConfigError::content(path, reason));
+        }
+        if let Some(nicos) = &self.engine.nicos {
+            let NicosSessions { ask_every, answer_within } = &nicos.sessions;
+            for (name, duration) in [("ask_every", ask_every), ("answer_within", answer_within)] {
+                if duration.0 < SHORTEST_ASKING {
+                    let reason =
+                        format!("`engine.nicos.sessions.{name}` is {duration}; it can be 100 ms or more");
+                    return Err(ConfigError::content(path, reason));
+                }
+            }
         }
         if !MESSAGE_SIZES.contains(&self.limits.message.0) {
             let reason = format!("`limits.message` is {}; it can be 64 KiB to 1 GiB", self.limits.message);

@@ -17,7 +17,7 @@ pub use sections::{
     AbortConfig, AccountConfig, ActivemqConfig, AfterEnd, AtShutdown, CatalogueConfig, CommandErrors,
     DryRunConfig, DryRunPolicy, EmbeddedConfig, EngineConfig, EngineKind, EstimatesConfig, HistoryConfig,
     HttpConfig, JobsConfig, LimitsConfig, LogConfig, LogFormat, LogLevel, NicosConfig, NicosRoles,
-    OutputConfig, PythonConfig, QueueConfig, SessionsConfig, ShutdownConfig, SimulationConfig,
+    NicosSessions, OutputConfig, PythonConfig, QueueConfig, SessionsConfig, ShutdownConfig, SimulationConfig,
     TransportsConfig,
 };
 pub use units::{

@@ -111,6 +111,9 @@ pub struct NicosConfig {
     /// Which role each level of NICOS has.
     #[serde(default)]
     pub roles: NicosRoles,
+    /// The connections of sessions that log in with accounts of NICOS.
+    #[serde(default)]
+    pub sessions: NicosSessions,
     /// What `password_file` holds.
     #[serde(skip)]
     #[schemars(skip)]
@@ -124,6 +127,23 @@ impl NicosConfig {
 
     fn default_answer_within() -> DurationText {
         DurationText(seconds(5))
+    }
+}
+
+/// The connections of sessions that log in with accounts of NICOS.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NicosSessions {
+    /// How often NICOS is asked whether it is still there: 100 ms or more. Default: `30s`.
+    pub ask_every: DurationText,
+    /// How long it may take to answer until the connection is made again: 100 ms or more. A long `eval` of the
+    /// client holds up every answer. Default: `2m`.
+    pub answer_within: DurationText,
+}
+
+impl Default for NicosSessions {
+    fn default() -> Self {
+        Self { ask_every: DurationText(seconds(30)), answer_within: DurationText(seconds(120)) }
     }
 }
 

@@ -175,6 +175,8 @@ pub struct Question {
     pub text: String,
     /// The answers to choose from.
     pub choices: Option<Vec<Value>>,
+    /// What NICOS says of the answers that it takes, in the tagged form of its objects; only NICOS does.
+    pub validator: Option<Value>,
     /// The answer when nobody answers.
     pub default: Option<Value>,
     /// The longest wait for an answer; the configuration's `jobs.prompt_timeout` when absent.

@@ -105,6 +105,13 @@ impl Clients {
         }
     }
 
+    /// Ends the connections to NICOS of all sessions.
+    pub(super) fn leave_nicos(&mut self) {
+        for client in self.by_session.values_mut() {
+            client.nicos = None;
+        }
+    }
+
     /// The end of the link that replies of tasks outside the loop go to.
     pub(super) fn outbox(&self, session: SessionId) -> Option<Outbox> {
         self.by_session.get(&session).map(|client| client.outbox.clone())

@@ -474,6 +474,10 @@ impl Dispatcher {
         }
         self.settle(deliveries, stop).await;
         self.engine.calls.send(EngineCall::Shutdown).ok();
+        self.clients.leave_nicos();
+        if let Some(nicos) = &self.settings.nicos {
+            nicos.all_gone().await;
+        }
         // The engine's events end when all its processes are gone.
         while self.engine.events.recv().await.is_some() {}
         if let Err(error) = self.journal.close().await {

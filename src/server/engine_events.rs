@@ -25,6 +25,8 @@ pub(super) struct OpenQuestion {
     /// The number that the engine gave it.
     number: u64,
     pub(super) text: String,
+    /// What NICOS says of the answers that it takes.
+    pub(super) validator: Option<serde_json::Value>,
 }
 
 impl Dispatcher {
@@ -149,13 +151,14 @@ impl Dispatcher {
     fn asked(&mut self, job: JobId, question: Question) {
         self.next_prompt += 1;
         let id = PromptId(self.next_prompt);
-        self.questions.insert(id, OpenQuestion { job, number: question.number, text: question.text.clone() });
+        let Question { number, text, choices, validator, default, timeout } = question;
+        self.questions.insert(id, OpenQuestion { job, number, text: text.clone(), validator });
         let prompt = beamq_machines::core::Prompt {
             id,
-            text: question.text,
-            choices: question.choices,
-            default: question.default,
-            timeout_ms: question.timeout.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            text,
+            choices,
+            default,
+            timeout_ms: timeout.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             until: Timestamp::default(),
         };
         self.notice(job, EngineNotice::Asked(prompt));

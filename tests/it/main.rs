@@ -47,6 +47,7 @@ mod nicos_daemon;
 mod nicos_dry_run;
 mod nicos_engine;
 mod nicos_loads;
+mod nicos_others;
 mod nicos_sessions;
 mod nicos_trouble;
 mod output;

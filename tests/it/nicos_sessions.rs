@@ -4,14 +4,18 @@
 use std::time::{Duration, Instant};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use beamq::{client::LoginWith, wire::nicos::Command};
+use beamq::{
+    client::LoginWith,
+    wire::nicos::{Command, Event},
+};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
     access::hash,
     harness::{DEADLINE, Server, User, text},
-    nicos_daemon::{Daemon, gui},
+    nicos_daemon::{Daemon, event, gui},
+    nicos_engine::is_engine,
     proxy::Gui,
 };
 
@@ -195,8 +199,18 @@ async fn events_of_nicos_reach_the_client_unless_they_are_masked() {
     assert!(passed.iter().all(|event| event["event"] != "device"), "{passed:#?}");
     assert_eq!(passed.last().unwrap()["payload"], "maintenance");
 
+    let (nicos, _events) = daemon.admin().await;
+    let deaf = async || {
+        let count = "sum('device' in h.event_mask for h in session.daemon_device._server.handlers.values())";
+        nicos.call(Command::Eval, &[json!(count), json!(false)]).await.unwrap()
+    };
+    let before = deaf().await;
     assert_eq!(masks.does(json!({"command": "eventunmask", "events": ["device"]})).await, Value::Null);
-    masks.does(json!(["eval", ["1", false]])).await;
+    let begun = Instant::now();
+    while deaf().await == before {
+        assert!(begun.elapsed() < DEADLINE, "the daemon is not told");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     run_in_nicos(&daemon, "CreateDevice('man')").await;
     assert_eq!(masks.until_event("device").await, json!(["create", ["man"]]));
 }
@@ -274,6 +288,118 @@ async fn clients_of_nicos_answer_questions_whether_they_have_an_account_there_or
             assert!(written.lines().any(|written| written == line), "{line}: {written}");
         }
     }
+}
+
+/// What a question is in NICOS's eyes, and in those of a client of the proxy dialect.
+#[tokio::test]
+async fn questions_have_the_validator_of_nicos_which_judges_the_answers() {
+    let daemon = Daemon::start().await;
+    let (_nicos, mut events) = daemon.admin().await;
+    let server = daemon.server("").await;
+    let mut user = server.client().await;
+    let mut gui = Gui::login(&server, "ibex").await;
+    let absent = json!({"$global": "__builtin__.Ellipsis"});
+    // Each with a refused answer, if any, one that is taken, and what the script gets.
+    let one_of = json!({"$object": "nicos.core.params.oneof", "state": {"__doc__": "one of 'a', 'b'", "vals": ["a", "b"]}});
+    let range = json!({"$object": "nicos.core.params.intrange",
+        "state": {"__doc__": "an integer in the range [1, 5]", "fr": 1, "to": 5}});
+    let listed = json!({"$object": "nicos.core.params.listof",
+        "state": {"__doc__": "a list of float", "conv": {"$global": "__builtin__.float"}}});
+    for (validator, told, default, refused, taken, result) in [
+        ("int", json!({"$global": "__builtin__.long"}), absent.clone(), Some("'many'"), "'41'", "41"),
+        ("float, 2.5", json!({"$global": "__builtin__.float"}), json!(2.5), None, "4", "4.0"),
+        ("str", json!({"$global": "__builtin__.unicode"}), absent.clone(), None, "7", "'7'"),
+        ("bool, True", json!({"$global": "__builtin__.bool"}), json!(true), None, "False", "False"),
+        ("oneof('a', 'b')", one_of, absent.clone(), None, "'b'", "'b'"),
+        ("intrange(1, 5), 3", range, json!(3), Some("6"), "4", "4"),
+        ("listof(float)", listed, absent, Some("'x'"), "[1.5, 2]", "[1.5, 2]"),
+    ] {
+        let source = format!(
+            "from nicos.core.params import oneof, intrange, listof\nprint('got ' + repr(userinput('Which?', {validator})))\n"
+        );
+        println!("{validator}");
+        let id = gui.queue("asks.py", &source).await;
+        let of_nicos = event(&mut events, Event::Prompt, |_| true).await;
+        assert_eq!((&of_nicos[2], &of_nicos[3]), (&told, &default), "{validator}");
+        let mut prompt = gui.until_event("prompt").await;
+        assert_eq!((&prompt[2], &prompt[3]), (&told, &default), "{validator}");
+        let answer = |prompt: &Value, value: &str| {
+            json!(["eval", [format!("session.setUserinput('{}', {value})", text(&prompt[1])), false]])
+        };
+        if let Some(value) = refused {
+            assert_eq!(gui.does(answer(&prompt, value)).await, Value::Null);
+            gui.until_message("NICOS refuses the answer: ValueError").await;
+            let again = gui.until_event("prompt").await;
+            assert_ne!(again[1], prompt[1]);
+            assert_eq!((&again[0], &again[2], &again[3]), (&prompt[0], &told, &default));
+            prompt = again;
+        }
+        assert_eq!(gui.does(answer(&prompt, taken)).await, Value::Null);
+        assert_eq!(gui.does(json!({"command": "continue"})).await, Value::Null);
+        gui.until_message(&format!("got {result}")).await;
+        gui.until_done(&id).await;
+    }
+
+    // Natively, there are choices where NICOS knows them.
+    let from = user.seen.len();
+    let id = user
+        .submit(
+            "asks",
+            "from nicos.core.params import oneof, intrange, listof\nprint(userinput('Which way?', oneof('up', 'down'), 'up'))\n",
+        )
+        .await;
+    let asked = user.event("the question", from, |event| event["params"]["text"] == "Which way?").await;
+    let prompt = &asked["params"];
+    assert_eq!((&prompt["choices"], &prompt["default"]), (&json!(["up", "down"]), &json!("up")));
+    user.refused("run.answer", json!({"prompt": prompt["prompt"], "value": "left"})).await;
+    user.call("run.answer", json!({"prompt": prompt["prompt"], "value": "down"})).await;
+    user.ends(&id, "succeeded").await;
+    assert!(user.output(&id).await.contains(&"down".to_owned()));
+}
+
+#[tokio::test]
+async fn a_daemon_that_stops_answering_is_noticed_on_a_connection_that_nobody_uses() {
+    let daemon = Daemon::start().await;
+    let often = "user: service, sessions: {ask_every: 150ms, answer_within: 300ms}";
+    let server = Server::with(&daemon.engine().replace("user: service", often)).await;
+    let user = account(&server, "adam").await;
+    assert_eq!(eval(&user, "1").await, 1);
+    daemon.signal(Signal::SIGSTOP);
+    let call = json!({"command": "eval", "args": ["1"]});
+    let begun = Instant::now();
+    // Nothing was asked when it stopped; a call would wait for half a minute on the old connection.
+    tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let soon = Duration::from_millis(100);
+            if let Ok(refused) = tokio::time::timeout(soon, user.refused("nicos.call", call.clone())).await {
+                break assert_eq!(refused.code, -32030, "{refused:?}");
+            }
+        }
+    })
+    .await
+    .expect("it is noticed");
+    daemon.signal(Signal::SIGCONT);
+    while user.client.call::<Value>("nicos.call", call.clone()).await.ok() != Some(json!(1)) {
+        assert!(begun.elapsed() < DEADLINE * 2, "the connection does not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopped_says_goodbye_to_nicos_for_everybody() {
+    let daemon = Daemon::start().await;
+    let server = daemon.server("").await;
+    let mut user = server.client().await;
+    is_engine(&mut user, "ready", "").await;
+    let _native = account(&server, "uma").await;
+    let _proxy = gui(&server, "adam", 20).await;
+    let goodbyes = || daemon.log().matches("] disconnect").count();
+    let before = goodbyes();
+    server.signal(Signal::SIGTERM);
+    let (status, home) = server.ended().await;
+    assert!(status.success(), "{status}: {}", home.log());
+    // Two sessions, and the engine.
+    assert_eq!(goodbyes(), before + 3, "{}", daemon.log());
 }
 
 #[tokio::test]

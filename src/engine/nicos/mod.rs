@@ -12,6 +12,7 @@
 mod cells;
 mod message;
 mod orders;
+mod question;
 mod run;
 mod supervisor;
 mod traceback;

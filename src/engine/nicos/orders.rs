@@ -19,8 +19,8 @@ const NEVER: u8 = 0;
 pub(super) const BETWEEN_STATEMENTS: &str = "no script is running";
 /// Who has stopped a script whose stop NICOS does not attribute.
 pub(super) const ALONE: &str = "beamq";
-/// What the daemon's emergency stop uses.
-const AT_ONCE: u8 = 5;
+/// What is evaluated in NICOS for orders that it has no command for.
+const INSIDE: &str = include_str!("inside.py");
 
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,14 +35,12 @@ pub(super) enum Order {
     Continue,
     /// End the count.
     Finish,
-    /// End the script of this request where it can be paused, or, `hard`, at its next line whatever it does. Unlike
-    /// NICOS's own stop it leaves NICOS's queue alone, where others may have put something since it was looked at, and
-    /// does nothing to a script that has begun since. No device is stopped.
-    Stop { request: String, hard: bool },
-    /// End whatever runs at its next line, stop every device, and empty NICOS's queue.
-    Emergency,
-    /// Answer the question with this id; the value is a literal of Python.
-    Answer { question: String, literal: String },
+    /// End the script of this request where it can be paused, or, `hard`, at its next line whatever it does; with
+    /// `devices`, every device is stopped when it has ended. Unlike NICOS's own stops it leaves NICOS's queue alone,
+    /// where others may put something at any time, and does nothing to a script that has begun since.
+    Stop { request: String, hard: bool, devices: bool },
+    /// Answer the question with this id, and unless it is the question's own default, let its validator judge.
+    Answer { question: String, value: Value, check: bool },
 }
 
 impl Order {
@@ -58,40 +56,41 @@ impl Order {
             Self::CancelBreak => (Command::Break, vec![json!(NEVER)]),
             Self::Continue => (Command::Continue, Vec::new()),
             Self::Finish => (Command::Finish, Vec::new()),
-            Self::Stop { request, hard } => (Command::Eval, evaluated(&stop_alone(request, *hard))),
-            Self::Emergency => (Command::Emergency, Vec::new()),
-            Self::Answer { question, literal } => {
-                let question = python_literal(&json!(question));
-                (Command::Eval, evaluated(&format!("session.setUserinput({question}, {literal})")))
+            Self::Stop { request, hard, devices } => {
+                inside("stop", &[json!(request), json!(hard), json!(devices)])
+            }
+            Self::Answer { question, value, check } => {
+                inside("answer", &[json!(question), value.clone(), json!(check)])
             }
         };
         let answer = nicos.call(command, &arguments).await?;
         match answer.get("$object") {
             // An exception of what was evaluated comes as its result.
-            Some(_) => Err(NicosError::Refused { command, text: answer.to_string() }),
+            Some(class) => Err(NicosError::Refused { command, text: exception(class, &answer) }),
             None if answer == false => Err(NicosError::Refused { command, text: BETWEEN_STATEMENTS.into() }),
             None => Ok(()),
         }
     }
 }
 
-fn evaluated(expression: &str) -> Vec<Value> {
-    vec![json!(expression), json!(false)]
+/// Has NICOS evaluate a function of [`INSIDE`]. What a script has called `session`, say, means nothing there.
+fn inside(function: &str, arguments: &[Value]) -> (Command, Vec<Value>) {
+    let code = format!("{INSIDE}\nresult = {function}(*{})\n", python_literal(&json!(arguments)));
+    let expression = format!(
+        "(lambda names: (__import__('builtins').exec({}, names), names['result'])[1])({{}})",
+        python_literal(&json!(code))
+    );
+    (Command::Eval, vec![json!(expression), json!(false)])
 }
 
-/// What NICOS's `stop` does to the script, without what it does to the queue: false if the script is between two
-/// statements. One that has ended needs no more, nor one that is being stopped, unless it has to be stopped `hard`: a
-/// script may catch what stops it, and go on.
-fn stop_alone(request: &str, hard: bool) -> String {
-    let request = python_literal(&json!(request));
-    let stop = format!("('stop', {}, '{ALONE}')", if hard { AT_ONCE } else { NOW });
-    let runs = if hard { "in (0, 2)" } else { "== 0" };
-    format!(
-        "(lambda c: True if c.reqid_work != {request} else \
-         (setattr(session, 'countloop_request', ('pause', 'Stopped by {ALONE}')), c.set_break({stop}))[0] is None \
-         if c.status {runs} else True if c.status == 2 else c.set_continue({stop}) is None if c.status == 1 else False)\
-         (session.daemon_device._controller)"
-    )
+/// An exception in NICOS in the words of Python.
+fn exception(class: &Value, answer: &Value) -> String {
+    let class = class.as_str().unwrap_or_default();
+    let class = class.rsplit('.').next().unwrap_or_default();
+    match answer.pointer("/args/0") {
+        Some(Value::String(text)) => format!("{class}: {text}"),
+        _ => class.to_owned(),
+    }
 }
 
 /// A value as Python writes it.

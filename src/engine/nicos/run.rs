@@ -1,6 +1,6 @@
 //! Our script in NICOS: what is wanted of it, what is known of it, and what to order next.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 use beamq_machines::{AbortStage, Basis, Ending, JobId, PauseLevel, Phase, Progress, Report};
 use serde_json::{Value, json};
@@ -10,10 +10,12 @@ use super::{
     NicosSettings,
     cells::Cells,
     message::{ACTION, Message},
-    orders::{ALONE, AT_LINE, AT_POINT, BETWEEN_STATEMENTS, NOW, Order, python_literal},
+    orders::{ALONE, AT_LINE, AT_POINT, BETWEEN_STATEMENTS, NOW, Order},
+    question::{Asking, Open},
+    traceback,
     truth::{Activity, Truth},
 };
-use crate::engine::{EngineEvent, JobEnd, JobStart, Question, record::Record};
+use crate::engine::{EngineEvent, JobEnd, JobStart, OutputStream, record::Record};
 
 /// Where the script is, is told at most so often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
@@ -32,13 +34,10 @@ const MOST_ERRORS: usize = 100;
 const SIMULATED: u8 = 3;
 
 /// What NICOS remarks on orders, before the account that gave them.
-const REMARKS: [&str; 8] = [
+const REMARKS: [&str; 5] = [
     "Pause requested by ",
     "Script paused by ",
     "Script continued by ",
-    "Stop requested by ",
-    "Stop after command requested by ",
-    "Immediate stop requested by ",
     "Script stopped by ",
     "Early finish requested by ",
 ];
@@ -53,21 +52,13 @@ pub(super) enum Finish {
     KilledThread(Box<JobEnd>),
 }
 
-/// What an open question is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Asking {
-    /// `userinput(…)`: NICOS gets the answer.
-    Input,
-    /// `pause(…)`: it goes on with any answer.
-    Pause,
-}
-
-/// An open question.
-struct Open {
-    number: u64,
-    /// NICOS's id of it.
-    id: String,
-    asking: Asking,
+/// Whether NICOS is to stop every device when the script has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Devices {
+    Untold,
+    Told,
+    /// It cannot be told so.
+    Refused,
 }
 
 /// Our script.
@@ -105,10 +96,14 @@ pub(super) struct Run {
     abort: Option<AbortStage>,
     stopped: Option<(AbortStage, Instant)>,
     told_stubborn: bool,
+    devices: Devices,
     question: Option<Open>,
     questions: u64,
-    answer: Option<Order>,
+    /// An answer that NICOS has not taken yet, and the question.
+    answer: Option<(Order, Open)>,
     errors: Vec<(Message, Option<u32>)>,
+    /// An error with a traceback, which may be the last word of the script, and since when that is not known.
+    held: Option<(Message, Instant)>,
     stopped_by: Option<String>,
     /// Why we ended it ourselves.
     own_reason: Option<Report>,
@@ -150,10 +145,12 @@ impl Run {
             abort: None,
             stopped: None,
             told_stubborn: false,
+            devices: Devices::Untold,
             question: None,
             questions: 0,
             answer: None,
             errors: Vec::new(),
+            held: None,
             stopped_by: None,
             own_reason: None,
             going_on_since: None,
@@ -220,12 +217,14 @@ impl Run {
 
     /// The answer to the open question; `None` when nobody gave one in time.
     pub(super) fn answer(&mut self, number: u64, value: Option<&Value>) {
-        let Some(open) = self.question.take_if(|open| open.number == number) else { return };
-        match (value, open) {
-            (Some(value), Open { asking: Asking::Input, id, .. }) => {
-                self.answer = Some(Order::Answer { question: id, literal: python_literal(value) });
+        let Some(open) = self.question.take_if(|open| open.question.number == number) else { return };
+        match (value, open.asking) {
+            (Some(value), Asking::Input) => {
+                let check = open.question.default.as_ref() != Some(value);
+                let order = Order::Answer { question: open.id.clone(), value: value.clone(), check };
+                self.answer = Some((order, open));
             }
-            (Some(_), _) => self.resume = true,
+            (Some(_), Asking::Pause) => self.resume = true,
             (None, _) => {
                 self.own_reason = Some(Report {
                     error_type: "TimeoutError".into(),
@@ -250,6 +249,22 @@ impl Run {
         Some(EngineEvent::Started(self.job()))
     }
 
+    /// NICOS tells our script, because it begins or because somebody has changed it there. What runs counts: reports
+    /// quote its lines.
+    pub(super) fn is_told(&mut self, request: &Value) {
+        let Some(script) = request.get("script").and_then(Value::as_str) else { return };
+        if script.trim_end_matches('\n') == self.start.source.trim_end_matches('\n') {
+            return;
+        }
+        let by = request.get("user").and_then(Value::as_str).unwrap_or("somebody");
+        self.record
+            .take_note(&format!("{by} has changed the script in NICOS: this is not what was submitted"));
+        if !self.start.black_box {
+            self.cells = Cells::of(script);
+        }
+        self.start.source = script.into();
+    }
+
     /// A message of the script.
     pub(super) fn message(&mut self, message: Message) {
         if message.level == ACTION {
@@ -261,12 +276,14 @@ impl Run {
             return;
         }
         self.messages += 1;
-        if let Some((stream, lines)) = message.lines().filter(|_| !self.is_about_us(&message.text)) {
-            for line in lines {
-                self.record.take_at(message.time_ms(), stream, line);
-            }
+        self.release();
+        if message.is_error() && message.traceback.is_some() {
+            self.held = Some((Message { traceback: None, ..message.clone() }, Instant::now()));
+        } else {
+            self.write(&message);
         }
-        if let Some(by) = message.text.strip_prefix("Script stopped by ") {
+        let stopped = ["Script stopped by ", "Immediate stop requested by "];
+        if let Some(by) = stopped.iter().find_map(|remark| message.text.strip_prefix(remark)) {
             self.stopped_by = Some(by.trim_end().to_owned());
         }
         if message.is_error() {
@@ -279,6 +296,35 @@ impl Run {
                 before.traceback = None;
             }
             self.errors.push((message.kept(), self.line));
+        }
+    }
+
+    fn write(&mut self, message: &Message) {
+        if let Some((stream, lines)) = message.lines().filter(|_| !self.is_about_us(&message.text)) {
+            for line in lines {
+                self.record.take_at(message.time_ms(), stream, line);
+            }
+        }
+    }
+
+    /// The script goes on after an error.
+    fn release(&mut self) {
+        if let Some((message, _)) = self.held.take() {
+            self.write(&message);
+        }
+    }
+
+    /// Tells whatever the script has written so far.
+    pub(super) async fn tell_written(&mut self) {
+        self.release();
+        self.record.flush().await;
+    }
+
+    /// Writes the error that ended the script as the python engine does, where NICOS's traceback allows it.
+    fn write_last_word(&mut self, report: &Report) {
+        let Some((message, _)) = self.held.take_if(|_| !report.traceback.is_empty()) else { return };
+        for line in traceback::written(report) {
+            self.record.take_at(message.time_ms(), OutputStream::Stderr, line);
         }
     }
 
@@ -303,26 +349,24 @@ impl Run {
         self.known_until = until.unwrap_or(self.known_until);
     }
 
-    /// A question of the script: its text, its id, and for an input the kind of answer and the default.
+    /// A question of the script.
     pub(super) fn asks(&mut self, prompt: &Value) -> Option<EngineEvent> {
-        let [text, id, rest @ ..] = prompt.as_array()?.as_slice() else { return None };
-        let id = id.as_str()?;
-        let known = self.question.as_ref().is_some_and(|open| open.id == id);
-        let answered = matches!(&self.answer, Some(Order::Answer { question, .. }) if question == id);
+        let open = Open::read(prompt, self.questions + 1)?;
+        let same = |known: &Open| known.id == open.id;
         // NICOS repeats what is not answered.
-        if known || answered {
+        if self.question.as_ref().is_some_and(same)
+            || self.answer.as_ref().is_some_and(|(_, known)| same(known))
+        {
             return None;
         }
-        let asking = if rest.is_empty() { Asking::Pause } else { Asking::Input };
-        // The absence of a default is an object of Python.
-        let default = rest.get(1).filter(|default| !default.is_object()).cloned();
+        self.ask(open)
+    }
+
+    fn ask(&mut self, open: Open) -> Option<EngineEvent> {
         self.strange_since = None;
-        self.questions += 1;
-        let number = self.questions;
-        let choices = (asking == Asking::Pause).then(|| vec![json!("continue")]);
-        self.question = Some(Open { number, id: id.to_owned(), asking });
-        let text = text.as_str().unwrap_or("?").to_owned();
-        Some(EngineEvent::Asked(self.job(), Question { number, text, choices, default, timeout: None }))
+        self.questions = open.question.number;
+        self.question = Some(open);
+        self.question.as_ref().map(|open| open.told(self.job()))
     }
 
     /// A question was settled, here or by another client of NICOS.
@@ -385,7 +429,10 @@ impl Run {
         let failed = self.errors.last().is_some_and(|(message, _)| message.traceback.is_some());
         match if failed { self.errors.pop() } else { None } {
             Some((message, _)) => {
-                message.as_report(&self.start.source, &self.start.name, self.local_variables)
+                let file = traceback::file_name(&self.start.name);
+                let report = message.as_report(&self.start.source, &file, self.local_variables);
+                self.write_last_word(&report);
+                report
             }
             None => Report {
                 error_type: "NicosError".into(),
@@ -397,6 +444,7 @@ impl Run {
     }
 
     fn end(&mut self, reason: Option<Report>) -> JobEnd {
+        self.release();
         let ending = if reason.is_some() { Ending::Failed } else { Ending::Completed };
         let command_errors: Vec<_> =
             self.errors.drain(..).map(|(message, line)| message.as_command_error(line)).collect();
@@ -409,12 +457,17 @@ impl Run {
     }
 
     fn killed_thread(&mut self) -> Finish {
+        let mut message =
+            "the script ended NICOS's script thread, as sys.exit(), SystemExit, KeyboardInterrupt and \
+                           GeneratorExit do"
+                .to_owned();
+        // NICOS does not say where; the line that was seen last may be long past.
+        if let Some(line) = self.line {
+            write!(message, "; line {line} was seen last").unwrap_or_default();
+        }
         let report = Report {
             error_type: "SystemExit".into(),
-            message: "the script ended NICOS's script thread, as sys.exit(), SystemExit, KeyboardInterrupt and \
-                      GeneratorExit do"
-                .into(),
-            line: self.line,
+            message,
             phase: Phase::Killed,
             hint: Some(
                 "restart the NICOS daemon: until then it runs no script at all. To end a script early, raise \
@@ -441,6 +494,10 @@ impl Run {
         tell.extend(self.begins());
         if truth.activity != Activity::Idle {
             self.line = truth.line.or(self.line);
+        }
+        let goes_on = matches!(truth.activity, Activity::Running | Activity::Paused);
+        if goes_on && self.held.as_ref().is_some_and(|(_, since)| since.elapsed() >= SETTLED_AFTER) {
+            self.release();
         }
         match truth.activity {
             Activity::Paused => self.observe_paused(tell),
@@ -480,8 +537,12 @@ impl Run {
             return None;
         }
         let since = *self.gone_since.get_or_insert_with(Instant::now);
-        (since.elapsed() >= GONE_AFTER)
-            .then(|| Finish::Lost("NICOS neither runs the script nor has it in its queue any longer".into()))
+        let why = if waits {
+            "another script ended NICOS's script thread before this one began"
+        } else {
+            "NICOS neither runs the script nor has it in its queue any longer"
+        };
+        (since.elapsed() >= GONE_AFTER).then(|| Finish::Lost(why.into()))
     }
 
     fn observe_paused(&mut self, tell: &mut Vec<EngineEvent>) {
@@ -560,7 +621,6 @@ impl Run {
     }
 
     fn order_of_running(&mut self, truth: &Truth) -> Option<Order> {
-        let others_wait = !truth.waiting.is_empty();
         if let Some(stage) = self.abort
             && self.stopped.is_none_or(|(told, _)| told < stage)
         {
@@ -571,9 +631,9 @@ impl Run {
                     self.stopped = Some((stage, Instant::now()));
                     None
                 }
-                Activity::Running | Activity::Paused if hard && !others_wait => Some(Order::Emergency),
                 Activity::Running | Activity::Paused | Activity::Stopping => {
-                    self.request.clone().map(|request| Order::Stop { request, hard })
+                    let devices = hard && self.devices == Devices::Untold;
+                    self.request.clone().map(|request| Order::Stop { request, hard, devices })
                 }
                 Activity::Idle => None,
             };
@@ -586,12 +646,9 @@ impl Run {
                     Some(_) | None => self.take_back.then_some(Order::CancelBreak),
                 }
             }
-            Activity::Paused => match self.answer.take() {
-                Some(answer) => {
-                    // Kept until NICOS has it, so that a repeated question is known.
-                    self.answer = Some(answer.clone());
-                    Some(answer)
-                }
+            // It is kept until NICOS has it, so that a repeated question is known.
+            Activity::Paused => match &self.answer {
+                Some((answer, _)) => Some(answer.clone()),
                 None => (self.resume || self.take_back).then_some(Order::Continue),
             },
             Activity::Idle | Activity::Stopping => None,
@@ -628,8 +685,17 @@ impl Run {
                 self.take_back = false;
                 None
             }
-            (Order::Stop { .. } | Order::Emergency, None) => {
+            (Order::Stop { devices, .. }, None) => {
+                if *devices {
+                    self.devices = Devices::Told;
+                }
                 self.stopped = self.abort.map(|stage| (stage, Instant::now()));
+                None
+            }
+            // Without them, then.
+            (Order::Stop { devices: true, .. }, Some(refusal)) => {
+                self.record.take_note(&format!("NICOS cannot be told to stop its devices: {refusal}"));
+                self.devices = Devices::Refused;
                 None
             }
             (Order::Answer { .. }, None) => {
@@ -642,6 +708,13 @@ impl Run {
                 Some(EngineEvent::Skipped(self.job(), what))
             }
             (Order::Unqueue(_), _) => None,
+            // The script still waits for one that fits.
+            (Order::Answer { .. }, Some(refusal)) => {
+                self.record.take_note(&format!("NICOS refuses the answer: {refusal}"));
+                let (_, mut open) = self.answer.take()?;
+                open.question.number = self.questions + 1;
+                self.ask(open)
+            }
             (order, Some(refusal)) => {
                 self.record.take_note(&format!("NICOS refuses {}: {refusal}", describe(order)));
                 self.give_up(order);
@@ -660,7 +733,7 @@ impl Run {
                 self.take_back = false;
             }
             Order::Answer { .. } => self.answer = None,
-            Order::Stop { .. } | Order::Emergency => {
+            Order::Stop { .. } => {
                 self.stopped = self.abort.map(|stage| (stage, Instant::now()));
             }
             Order::Unqueue(_) | Order::Finish => {}
@@ -684,7 +757,7 @@ fn describe(order: &Order) -> &'static str {
         Order::CancelBreak => "to take the pause back",
         Order::Continue => "to go on",
         Order::Finish => "to end the count",
-        Order::Stop { .. } | Order::Emergency => "to stop",
+        Order::Stop { .. } => "to stop",
         Order::Answer { .. } => "the answer",
     }
 }

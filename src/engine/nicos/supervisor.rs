@@ -405,6 +405,10 @@ impl Supervisor {
                 None => run.answered(order, Some(&error.to_string())),
             },
         };
+        // What there is to say about it is written in the output.
+        if told.is_some() {
+            run.tell_written().await;
+        }
         if let Some(event) = told {
             self.tell(event).await;
         }
@@ -500,6 +504,12 @@ impl Supervisor {
                 }
             }
             Event::Processing => self.processing(&value).await,
+            Event::Updated => {
+                let id = value.get("reqid").and_then(Value::as_str);
+                if let Some(run) = self.run.as_mut().filter(|run| run.is(id)) {
+                    run.is_told(&value);
+                }
+            }
             Event::Done => self.done(&value).await,
             Event::Blocked => {
                 let lists = |request: &str| {
@@ -514,7 +524,7 @@ impl Supervisor {
             Event::Prompt => {
                 // What it has written is often what the question is about.
                 if let Some(run) = &mut self.run {
-                    run.record.flush().await;
+                    run.tell_written().await;
                 }
                 self.tell_of_run(|run| run.has_begun().then(|| run.asks(&value))?).await;
             }
@@ -538,7 +548,8 @@ impl Supervisor {
     async fn processing(&mut self, request: &Value) {
         let text = |key: &str| request.get(key).and_then(Value::as_str).map(str::to_owned);
         let id = text("reqid");
-        if self.run.as_ref().is_some_and(|run| run.is(id.as_deref())) {
+        if let Some(run) = self.run.as_mut().filter(|run| run.is(id.as_deref())) {
+            run.is_told(request);
             self.look_at = Instant::now();
             self.tell_of_run(Run::begins).await;
         } else {
@@ -563,7 +574,7 @@ impl Supervisor {
     async fn finish(&mut self, mut run: Run, finish: Finish) {
         self.away = None;
         self.look_at = Instant::now() + LOOK_CLOSELY;
-        run.record.flush().await;
+        run.tell_written().await;
         let job = run.job();
         if matches!(finish, Finish::KilledThread(_)) {
             self.thread_dead = true;
@@ -626,7 +637,9 @@ impl Supervisor {
         if (refused || too_long)
             && let Some(run) = self.run.take()
         {
-            let why = if refused {
+            let why = if refused && !run.has_begun() {
+                "the NICOS daemon ended before the script began".to_owned()
+            } else if refused {
                 "the NICOS daemon ended while it ran the script".to_owned()
             } else {
                 format!("the connection to NICOS was lost for more than {} s", AWAY_AT_MOST.as_secs())

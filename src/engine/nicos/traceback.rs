@@ -1,7 +1,7 @@
 //! NICOS's tracebacks: texts in the manner of Python's, in which the frames of NICOS itself are followed by the values
 //! of their variables and an empty line.
 
-use beamq_machines::{LocalVariable, TracebackFrame};
+use beamq_machines::{LocalVariable, Report, TracebackFrame};
 
 /// How NICOS names the script.
 const SCRIPT: &str = "<script>";
@@ -55,6 +55,33 @@ impl Traceback {
             class: class_of(last.error),
         }
     }
+}
+
+/// The script's file in tracebacks, made of the job's name as the python engine does.
+pub(super) fn file_name(name: &str) -> String {
+    let fits = |c: char| if c < ' ' || "/\\<>".contains(c) { '_' } else { c };
+    let name: String = name.chars().map(fits).collect();
+    match name.trim() {
+        "" => "script.py".to_owned(),
+        name if name.ends_with(".py") => name.to_owned(),
+        name => format!("{name}.py"),
+    }
+}
+
+/// A report as Python writes the error that ends a script.
+pub(super) fn written(report: &Report) -> Vec<String> {
+    let frames = report.traceback.iter().filter(|frame| !frame.file.contains("/nicos/"));
+    let frames = frames.flat_map(|frame| {
+        let place = format!("  File \"{}\", line {}, in {}", frame.file, frame.line, frame.function);
+        let text = Some(frame.text.trim()).filter(|text| !text.is_empty());
+        [Some(place), text.map(|text| format!("    {text}"))].into_iter().flatten()
+    });
+    let error = match report.message.as_str() {
+        "" => report.error_type.clone(),
+        message => format!("{}: {message}", report.error_type),
+    };
+    let error = error.split('\n').map(str::to_owned).collect::<Vec<_>>();
+    std::iter::once(HEADER.to_owned()).chain(frames).chain(error).collect()
 }
 
 /// The lines of the script that a traceback names, also the one of a syntax error.
@@ -259,6 +286,25 @@ mod tests {
                 ("a_name_longer_than_twenty", "'hunter3'"),
             ]
         );
+    }
+
+    #[test]
+    fn the_last_word_of_a_script_is_pythons() {
+        assert_eq!(
+            ["scan.py", "a/b", " ", "(unnamed)"].map(file_name),
+            ["scan.py", "a_b.py", "script.py", "(unnamed).py"]
+        );
+        let Traceback { frames, .. } = Traceback::read(CHAIN, SOURCE, "job.py", true);
+        let report = Report {
+            error_type: "LimitError".into(),
+            message: "bad\nand more".into(),
+            traceback: frames,
+            ..Report::default()
+        };
+        let expected = "Traceback (most recent call last):\n  File \"job.py\", line 4, in <module>\n    f(0)\n  \
+            File \"job.py\", line 2, in f\n    return mean(x)\n  File \"/home/ada/means.py\", line 10, in mean\n    \
+            raise ValueError(x)\n  File \"<generated>\", line 1, in g\nLimitError: bad\nand more";
+        assert_eq!(written(&report).join("\n"), expected);
     }
 
     #[test]

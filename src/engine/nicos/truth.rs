@@ -8,10 +8,11 @@ use crate::{
 };
 
 /// One expression for all that is needed, so that it belongs together and costs a tenth of a millisecond. The
-/// status that NICOS serves itself comes with the whole script and does not say whose request is running.
+/// status that NICOS serves itself comes with the whole script and does not say whose request is running. A script may
+/// call something else `session`.
 const EXPRESSION: &str = "(lambda c: (lambda s: (c.status, c.lineno, c.reqid_work, c.thread is not None, \
      s and s.name, s and s.user.name, [r.get('reqid') for r in c.get_queue()]))(c.current_script))\
-     (session.daemon_device._controller)";
+     (__import__('nicos').session.daemon_device._controller)";
 
 /// What the script's thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -298,7 +298,7 @@ impl Run {
                 let timeout = timeout_s
                     .filter(|seconds| (0.0..=LONGEST_TIMEOUT_S).contains(seconds))
                     .map(Duration::from_secs_f64);
-                let question = Question { number, text, choices, default, timeout };
+                let question = Question { number, text, choices, validator: None, default, timeout };
                 self.tell(EngineEvent::Asked(job, question)).await;
             }
             FromWorker::Note { text } => {

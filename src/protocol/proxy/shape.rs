@@ -152,6 +152,8 @@ pub struct Prompt {
     pub uid: String,
     /// The answers to choose from.
     pub choices: Option<Vec<Value>>,
+    /// What NICOS itself says of the answers that it takes.
+    pub validator: Option<Value>,
     /// The answer when nobody answers.
     pub default: Option<Value>,
 }
@@ -170,13 +172,28 @@ impl Serialize for Prompt {
         if is_mere_pause(self.choices.as_deref()) {
             return (&self.text, &self.uid).serialize(serializer);
         }
-        let validator = match &self.choices {
-            Some(choices) => json!({"$object": "nicos.core.params.oneof", "args": choices}),
-            None => json!({"$global": "__builtin__.unicode"}),
+        let validator = match (&self.validator, &self.choices) {
+            (Some(validator), _) => validator.clone(),
+            (None, Some(choices)) => one_of(choices),
+            (None, None) => json!({"$global": "__builtin__.unicode"}),
         };
         let default = self.default.clone().unwrap_or_else(|| json!({"$global": "__builtin__.Ellipsis"}));
         (&self.text, &self.uid, validator, default).serialize(serializer)
     }
+}
+
+/// NICOS's validator of a choice between values, as its pickle of one is read.
+fn one_of(choices: &[Value]) -> Value {
+    let as_python_shows_it = |choice: &Value| match choice {
+        Value::String(text) if !text.contains(['\'', '\\', '\n']) => format!("'{text}'"),
+        Value::Bool(true) => "True".into(),
+        Value::Bool(false) => "False".into(),
+        Value::Null => "None".into(),
+        other => other.to_string(),
+    };
+    let values: Vec<String> = choices.iter().map(as_python_shows_it).collect();
+    let state = json!({"__doc__": format!("one of {}", values.join(", ")), "vals": choices});
+    json!({"$object": "nicos.core.params.oneof", "state": state})
 }
 
 /// `getstatus` but for the waiting scripts, which are large and encoded one by one.

@@ -91,8 +91,25 @@ fn answers_to_questions_are_read_and_never_executed() {
     assert_eq!(prompt_answer(statement), Some(("7".into(), json!("it's é"))));
     assert_eq!(prompt_answer("session.setUserinput(\"7\", 2.5)"), Some(("7".into(), json!(2.5))));
     assert_eq!(prompt_answer("session.setUserinput('7', True)\n"), Some(("7".into(), json!(true))));
+    for (literal, value) in [
+        ("[1, 'a', (True, None), [],]", json!([1, "a", [true, null], []])),
+        ("{'a': [1.5], \"b\": {}}", json!({"a": [1.5], "b": {}})),
+        ("(1)", json!(1)),
+        ("((1,))", json!([1])),
+        ("()", json!([])),
+        ("-3", json!(-3)),
+    ] {
+        let statement = format!("session.setUserinput('7', {literal})");
+        assert_eq!(prompt_answer(&statement), Some(("7".into(), value)), "{literal}");
+    }
     for other in [
         "print(1)",
+        "session.setUserinput('7', [1, open('x')])",
+        "session.setUserinput('7', {1: 2})",
+        "session.setUserinput('7', [1 2])",
+        "session.setUserinput('7', [1",
+        "session.setUserinput('7', {'a' 1})",
+        "session.setUserinput('7', [,])",
         "session.setUserinput('7', __import__('os'))",
         "session.setUserinput('7')",
         "session.setUserinput(7, 1)",
@@ -101,6 +118,8 @@ fn answers_to_questions_are_read_and_never_executed() {
     ] {
         assert_eq!(prompt_answer(other), None, "{other}");
     }
+    let deep = format!("session.setUserinput('7', {}", "[".repeat(100_000));
+    assert_eq!(prompt_answer(&deep), None);
 }
 
 #[test]
@@ -109,12 +128,25 @@ fn what_goes_out_has_the_shapes_of_nicos() {
         LogMessage { time_ms: 1500, level: LEVEL_INFO, text: "hi", traceback: None, reqid: "3".into() };
     let told: Value = serde_json::from_str(&event("message", &message)).unwrap();
     assert_eq!(told, json!({"event": "message", "payload": ["nicos", 1.5, 20, "hi\n", null, "3"]}));
-    let prompt = Prompt { text: "text?".into(), uid: "ae2cd864".into(), choices: None, default: None };
+    let prompt = Prompt {
+        text: "text?".into(),
+        uid: "ae2cd864".into(),
+        choices: None,
+        validator: None,
+        default: None,
+    };
     let expected: Value =
         serde_json::from_str(include_str!("../../../tests/fixtures/proxy/prompt.json")).unwrap();
     assert_eq!(serde_json::to_value(&prompt).unwrap(), expected);
     let pause = Prompt { choices: Some(vec![json!("continue")]), ..prompt };
     assert_eq!(serde_json::to_value(&pause).unwrap(), json!(["text?", "ae2cd864"]));
+    let choice = Prompt { choices: Some(vec![json!("a"), json!(2), json!(true)]), ..pause };
+    let vals = json!({"__doc__": "one of 'a', 2, True", "vals": ["a", 2, true]});
+    let one_of = json!({"$object": "nicos.core.params.oneof", "state": vals});
+    assert_eq!(serde_json::to_value(&choice).unwrap()[2], one_of);
+    let number = json!({"$global": "__builtin__.long"});
+    let of_nicos = Prompt { validator: Some(number.clone()), ..choice };
+    assert_eq!(serde_json::to_value(&of_nicos).unwrap()[2], number);
     let script = ScriptRequest { reqid: "1".into(), name: None, script: "x", user: "u" };
     let head = StatusHead {
         status: (StatusCode::Running, 2),

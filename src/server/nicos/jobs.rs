@@ -37,7 +37,7 @@ impl JobInNicos {
     pub(super) fn question(&self, connection: Connection) -> impl Future<Output = Option<String>> + use<> {
         let running = format!(
             "(lambda c: c.reqid_work if c.status >= 0 and c.current_script.user.name == {} else None)\
-             (session.daemon_device._controller)",
+             (__import__('nicos').session.daemon_device._controller)",
             json!(self.service)
         );
         async move {

@@ -21,6 +21,7 @@ use super::{
     login::{HEARD, Opened, is_handed_on},
 };
 use crate::{
+    config::NicosSessions,
     nicos::{Connection, EventStream, Login, NicosError, NicosEvent, friendly::friendly},
     protocol::proxy,
     server::inside::{Dialect, Inside},
@@ -28,10 +29,6 @@ use crate::{
     wire::nicos::{Command, Event, PayloadError},
 };
 
-/// How often a silent daemon is asked whether it is still there: it has no heartbeat of its own.
-const PROBE_EVERY: Duration = Duration::from_secs(30);
-/// How long it may take to answer. A long `eval` of the client holds up every reply after it.
-const PROBE_WITHIN: Duration = Duration::from_secs(120);
 /// The waits before a lost connection is tried again double from the first to the second.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -164,6 +161,7 @@ impl NicosLink {
         let live = Arc::<Mutex<LiveData>>::default();
         let keeper = Keeper {
             session,
+            _present: access.connections.subscribe(),
             access,
             login,
             role,
@@ -202,6 +200,8 @@ impl NicosLink {
 /// The task of a session's connection.
 struct Keeper {
     session: SessionId,
+    /// Dropped when the connection has ended.
+    _present: watch::Receiver<()>,
     access: NicosAccess,
     login: Login,
     role: Role,
@@ -244,7 +244,7 @@ impl Keeper {
 
     /// Hands on events until the connection or the session ends.
     async fn serve(&mut self, connection: &Connection, events: &mut EventStream) -> Over {
-        let probe = probe(connection.clone());
+        let probe = probe(connection.clone(), self.access.sessions.clone());
         tokio::pin!(probe);
         let mut job = JobInNicos::new(&self.access.service);
         let question = job.question(connection.clone());
@@ -357,11 +357,11 @@ async fn gone_within(masked: &mut watch::Receiver<BTreeSet<String>>, wait: Durat
     timeout(wait, gone).await.is_ok()
 }
 
-/// Asks now and then; ends with the reason when there is no answer.
-async fn probe(connection: Connection) -> Arc<str> {
+/// Asks now and then, since NICOS has no heartbeat of its own; ends with the reason when there is no answer.
+async fn probe(connection: Connection, sessions: NicosSessions) -> Arc<str> {
     loop {
-        sleep(PROBE_EVERY).await;
-        match connection.call_within(Command::GetVersion, &[], PROBE_WITHIN).await {
+        sleep(sessions.ask_every.0).await;
+        match connection.call_within(Command::GetVersion, &[], sessions.answer_within.0).await {
             // A daemon that is owed calls by others is seen to by their time-outs.
             Ok(_) | Err(NicosError::Refused { .. } | NicosError::Overloaded { .. }) => {}
             Err(error) => return error.to_string().into(),

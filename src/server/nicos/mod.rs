@@ -10,7 +10,11 @@ mod link;
 mod livedata;
 mod login;
 
-use crate::config::{NicosConfig, NicosRoles};
+use std::time::Duration;
+
+use tokio::{sync::watch, time::timeout};
+
+use crate::config::{NicosConfig, NicosRoles, NicosSessions};
 
 pub(super) use link::NicosLink;
 pub(super) use login::{Opened, Verdict};
@@ -23,7 +27,14 @@ pub(super) struct NicosAccess {
     roles: NicosRoles,
     /// The account that runs jobs.
     service: String,
+    /// When a silent daemon is asked whether it is there.
+    sessions: NicosSessions,
+    /// Every connection has a receiver of it, so that its end can be waited for.
+    connections: watch::Sender<()>,
 }
+
+/// How long a stopping server waits until NICOS has heard that its sessions go.
+const GOODBYES_WITHIN: Duration = Duration::from_secs(2);
 
 impl NicosAccess {
     pub(super) fn new(config: &NicosConfig) -> Self {
@@ -32,6 +43,15 @@ impl NicosAccess {
             port: config.address.port,
             roles: config.roles.clone(),
             service: config.user.clone(),
+            sessions: config.sessions.clone(),
+            connections: watch::Sender::new(()),
+        }
+    }
+
+    /// Waits until the connections of all sessions have ended, or a hanging daemon has been waited for long enough.
+    pub(super) async fn all_gone(&self) {
+        if timeout(GOODBYES_WITHIN, self.connections.closed()).await.is_err() {
+            tracing::warn!("NICOS does not say goodbye to the sessions");
         }
     }
 }

@@ -164,7 +164,8 @@ impl Dispatcher {
     /// What NICOS answers, but for the answer to a question, which the job gets from beamq.
     fn for_nicos(&mut self, to: ReplyTo, actor: &Actor, command: &'static CommandInfo, args: Vec<Value>) {
         let answer = match (command.name, args.first()) {
-            ("exec", Some(Value::String(statement))) => prompt_answer(statement),
+            // NICOS's own window has it evaluated.
+            ("exec" | "eval", Some(Value::String(statement))) => prompt_answer(statement),
             _ => None,
         };
         match answer {

@@ -167,6 +167,7 @@ impl Dispatcher {
             text: event.text.clone(),
             uid,
             choices: event.choices.clone(),
+            validator: self.questions.get(&event.prompt).and_then(|question| question.validator.clone()),
             default: event.default.clone(),
         };
         self.proxy_event("prompt", &prompt);
