@@ -21,6 +21,9 @@ pub(super) struct ConfinedArgs {
     /// Run only when nothing else on the machine wants to
     #[arg(long)]
     idle: bool,
+    /// Let it start other processes, which confine themselves as this one would be without this
+    #[arg(long)]
+    many: bool,
     /// The interpreter and its arguments
     #[arg(last = true, required = true)]
     program: Vec<OsString>,
@@ -28,7 +31,7 @@ pub(super) struct ConfinedArgs {
 
 /// Becomes the interpreter; returns only when that fails.
 pub(super) fn run(args: ConfinedArgs) -> Result<(), Failure> {
-    let ConfinedArgs { scratch, memory, seconds, idle, program } = args;
-    let error = become_confined(&Confined { scratch, memory, seconds, idle, program });
+    let ConfinedArgs { scratch, memory, seconds, idle, many, program } = args;
+    let error = become_confined(&Confined { scratch, memory, seconds, idle, many, program });
     Err(Failure::new(Exit::Internal, format!("cannot become the interpreter: {error}")))
 }

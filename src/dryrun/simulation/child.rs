@@ -10,9 +10,9 @@ use std::{
 
 use serde_json::{Map, Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::UnixStream,
-    process::{Child, ChildStderr, Command},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixStream, unix::pipe},
+    process::{Child, Command},
     task::{self, JoinHandle},
     time::{Instant, timeout, timeout_at},
 };
@@ -22,12 +22,13 @@ use super::{
     account::Account,
     confinement, endings,
     interpreter::Interpreter,
+    many::{Many, NotReady},
     message::{FromChild, LONGEST_CONVERSATION, LONGEST_LINE},
     scratch::Scratch,
 };
 
 /// How long an interpreter may take to start on a busy machine.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How much later than its own watch the child is ended from outside.
 const GRACE: Duration = Duration::from_secs(4);
 /// A process that waited for a processor for so long has no chance beside what else is going on.
@@ -64,17 +65,30 @@ pub(super) struct Room<'a> {
 impl Room<'_> {
     /// Starts a child, which waits for its wish then.
     pub(super) fn start(self, scratch: Scratch) -> io::Result<Started> {
+        let (mut child, control) = self.spawn(&scratch, false)?;
+        let words = child.stderr.take().map(|stderr| tokio::spawn(last_words(stderr)));
+        Ok(Started { process: Process::Own { child, scratch }, control, words, priority: self.priority })
+    }
+
+    /// Starts a process that forks children.
+    pub(super) async fn start_many(self, scratch: Scratch) -> Result<Many, NotReady> {
+        let (child, orders) = self.spawn(&scratch, true)?;
+        let catalogue = catalogue_file(scratch.path());
+        Many::ready(child, orders, scratch, &catalogue).await
+    }
+
+    fn spawn(&self, scratch: &Scratch, many: bool) -> io::Result<(Child, UnixStream)> {
         let (control, theirs) = StdUnixStream::pair()?;
         control.set_nonblocking(true)?;
         let control = UnixStream::from_std(control)?;
-        let Self { settings, interpreter, budget, priority } = self;
+        let Self { settings, interpreter, budget, priority } = *self;
         let folder = scratch.path();
         let library = settings.work_dir.join("lib");
         let mut command = match &settings.launcher {
             Some(launcher) => {
                 let mut command = std::process::Command::new(launcher);
                 let program = &interpreter.executable;
-                command.args(confinement::arguments(folder, budget, priority, program));
+                command.args(confinement::arguments(folder, budget, priority, many, program));
                 command
             }
             None => std::process::Command::new(&interpreter.executable),
@@ -102,51 +116,108 @@ impl Room<'_> {
             .current_dir(folder)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut child = Command::from(command).kill_on_drop(true).spawn()?;
-        let words = child.stderr.take().map(|stderr| tokio::spawn(last_words(stderr)));
-        Ok(Started { child, control, words, scratch, priority })
+            .stderr(if many { Stdio::null() } else { Stdio::piped() });
+        // The one that has children must be there to end them.
+        let child = Command::from(command).kill_on_drop(!many).spawn()?;
+        Ok((child, control))
     }
 }
 
 /// A child that waits for its wish. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Started {
-    child: Child,
+    process: Process,
     control: UnixStream,
     /// What it wrote last, when it has ended.
     words: Option<JoinHandle<String>>,
-    /// Where it may write.
-    scratch: Scratch,
     priority: Priority,
 }
 
+#[derive(Debug)]
+enum Process {
+    /// One that was started for this alone, and where it may write.
+    Own { child: Child, scratch: Scratch },
+    /// The child of another.
+    Forked { parent: Many, pid: u32 },
+}
+
+impl Process {
+    fn id(&self) -> Option<u32> {
+        match self {
+            Self::Own { child, .. } => child.id(),
+            Self::Forked { pid, .. } => Some(*pid),
+        }
+    }
+
+    fn folder(&self) -> io::Result<&Path> {
+        match self {
+            Self::Own { scratch, .. } => Ok(scratch.path()),
+            Self::Forked { parent, .. } => parent.folder(),
+        }
+    }
+
+    /// Ends it. Returns how it ended, if it had by itself, and its parent.
+    async fn end(self) -> (Option<ExitStatus>, Option<Many>) {
+        match self {
+            Self::Own { mut child, scratch } => {
+                let _gone = child.start_kill();
+                let status = child.wait().await.ok();
+                // Removing what a script has left can take a while, and nobody waits for it.
+                task::spawn_blocking(move || drop(scratch));
+                (status, None)
+            }
+            Self::Forked { mut parent, .. } => match parent.end().await {
+                Ok(status) => (Some(status), Some(parent)),
+                Err(error) => {
+                    tracing::debug!(%error, "the parent of a simulation has gone");
+                    (None, None)
+                }
+            },
+        }
+    }
+}
+
 impl Started {
-    /// Runs a wish, and takes down what is said.
+    /// Has a child forked, which waits for its wish then.
+    pub(super) async fn fork(mut parent: Many, priority: Priority) -> io::Result<Self> {
+        let forked = parent.fork().await?;
+        let control = UnixStream::from_std(forked.control)?;
+        let words = pipe::Receiver::from_owned_fd(OwnedFd::from(forked.words))?;
+        let words = Some(tokio::spawn(last_words(words)));
+        Ok(Self { process: Process::Forked { parent, pid: forked.pid }, control, words, priority })
+    }
+
+    /// Whether it is the child of a process that can have another.
+    pub(super) fn is_forked(&self) -> bool {
+        matches!(self.process, Process::Forked { .. })
+    }
+
+    /// Runs a wish, and takes down what is said. Returns the parent of the child as well, if it has one that can
+    /// have another.
     pub(super) async fn run(
         self,
         settings: &SimulationSettings,
         wish: &SimulationWish,
         account: &mut Account<'_>,
-    ) -> Ending {
+    ) -> (Ending, Option<Many>) {
         tracing::debug!(job = wish.name, "a simulation begins");
-        let Self { mut child, control, words, scratch, priority } = self;
-        let first = first_message(settings, scratch.path(), wish, &file_name(&wish.name));
+        let Self { process, control, words, priority } = self;
+        let first = match process.folder() {
+            Ok(folder) => first_message(settings, folder, wish, &file_name(&wish.name)),
+            Err(error) => return (Ending::NotStarted(error.to_string()), None),
+        };
         let mut talk = Conversation { control: BufReader::new(control), heard: 0, started: false };
         let said = tokio::select! {
             said = talk.hold(&first, wish, account) => said,
-            () = starved(child.id().filter(|_| priority == Priority::Idle)) => Said::NothingYet,
+            () = starved(process.id().filter(|_| priority == Priority::Idle)) => Said::NothingYet,
         };
         // Whatever it still does is of no interest.
-        let _gone = child.start_kill();
-        let status = child.wait().await.ok();
+        let (status, parent) = process.end().await;
         let last_words = match words {
             Some(words) => words.await.unwrap_or_default(),
             None => String::new(),
         };
-        // Removing what a script has left can take a while, and nobody waits for it.
-        task::spawn_blocking(move || drop(scratch));
-        match said {
+        let ending = match said {
             Said::Everything => Ending::Told,
             Said::Refusal(reason) => Ending::Refused(reason),
             Said::NotReadyInTime => {
@@ -157,7 +228,8 @@ impl Started {
             Said::NothingYet => Ending::Starved,
             // A status of our own kill says nothing.
             Said::NothingMore => Ending::Early { status, last_words },
-        }
+        };
+        (ending, parent)
     }
 }
 
@@ -218,7 +290,7 @@ fn first_message(settings: &SimulationSettings, scratch: &Path, wish: &Simulatio
 }
 
 /// The end of what a process writes. It may write without end, so as little as possible is done with it.
-async fn last_words(mut stderr: ChildStderr) -> String {
+async fn last_words(mut stderr: impl AsyncRead + Unpin) -> String {
     let mut kept = Vec::with_capacity(4096);
     let mut buffer = vec![0; 64 << 10];
     while let Ok(count @ 1..) = stderr.read(&mut buffer).await {

@@ -12,7 +12,7 @@ use crate::engine;
 /// Two that write the same file at once would take it away from each other.
 static WRITING: Mutex<()> = Mutex::new(());
 
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 13] = [
     ("dryrun.py", include_str!("lib/dryrun.py")),
     ("beamq_dryrun/__init__.py", include_str!("lib/beamq_dryrun/__init__.py")),
     ("beamq_dryrun/bridge.py", include_str!("lib/beamq_dryrun/bridge.py")),
@@ -21,8 +21,10 @@ const FILES: [(&str, &str); 11] = [
     ("beamq_dryrun/clock.py", include_str!("lib/beamq_dryrun/clock.py")),
     ("beamq_dryrun/guard.py", include_str!("lib/beamq_dryrun/guard.py")),
     ("beamq_dryrun/instrument.py", include_str!("lib/beamq_dryrun/instrument.py")),
+    ("beamq_dryrun/many.py", include_str!("lib/beamq_dryrun/many.py")),
     ("beamq_dryrun/run.py", include_str!("lib/beamq_dryrun/run.py")),
     ("beamq_dryrun/scratch.py", include_str!("lib/beamq_dryrun/scratch.py")),
+    ("beamq_dryrun/stage.py", include_str!("lib/beamq_dryrun/stage.py")),
     ("beamq_dryrun/waits.py", include_str!("lib/beamq_dryrun/waits.py")),
 ];
 

@@ -13,6 +13,7 @@ mod confinement;
 mod endings;
 mod interpreter;
 mod library;
+mod many;
 mod message;
 mod scratch;
 mod settings;
@@ -20,7 +21,10 @@ mod spare;
 mod wish;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -28,9 +32,10 @@ use tokio::{sync::Semaphore, task};
 
 use self::{
     account::Account,
-    interpreter::{FilesOfCatalogue, Known},
+    interpreter::{FilesOfCatalogue, Interpreter, Known},
+    many::NotReady,
     scratch::Scratch,
-    spare::{Spare, Terms},
+    spare::{Spare, Terms, Waiting},
 };
 use crate::{
     catalogue::{Diagnostic, Source, python},
@@ -54,6 +59,8 @@ pub struct Simulator {
     /// Since when the machine is known to have no time to spare.
     never_rests: Mutex<Option<Instant>>,
     spare: Spare,
+    /// Whether the system keeps forked children apart, as far as is known.
+    forks: AtomicBool,
 }
 
 /// What a simulation showed.
@@ -113,6 +120,7 @@ impl Simulator {
             places,
             never_rests: Mutex::default(),
             spare: Spare::default(),
+            forks: AtomicBool::new(cfg!(target_os = "linux")),
         }
     }
 
@@ -163,23 +171,59 @@ impl Simulator {
     ) -> child::Ending {
         wish.history.begins();
         let terms = Terms::of(wish, priority);
-        let child = match self.spare.take(&terms) {
+        let child = match self.waiting(&terms, priority).await {
             Some(child) => child,
             None => match self.start(wish, priority).await {
                 Ok(child) => child,
                 Err(reason) => return child::Ending::NotStarted(reason),
             },
         };
+        let is_forked = child.is_forked();
         let next = async {
-            if self.spare.is_worth_it()
-                && let Ok(child) = self.start(wish, priority).await
-            {
-                self.spare.keep(terms, child);
-            }
+            if !is_forked && self.spare.is_worth_it() { self.start_next(wish, priority).await } else { None }
         };
-        let (ending, ()) = tokio::join!(child.run(&self.settings, wish, account), next);
+        let ((ending, parent), next) = tokio::join!(child.run(&self.settings, wish, account), next);
+        let parent = match parent {
+            Some(parent) => parent.tidy_up().await.ok(),
+            None => None,
+        };
+        if let Some(waiting) = parent.map(Waiting::Many).or(next) {
+            self.spare.keep(terms, waiting);
+        }
         self.spare.one_has_ended();
         ending
+    }
+
+    /// The child that waits for a wish, or one that is forked for it.
+    async fn waiting(&self, terms: &Terms, priority: Priority) -> Option<child::Started> {
+        match self.spare.take(terms)? {
+            Waiting::One(child) => Some(child),
+            Waiting::Many(parent) => {
+                let forked = child::Started::fork(parent, priority).await;
+                forked
+                    .inspect_err(|error| tracing::debug!(%error, "no child is forked for a simulation"))
+                    .ok()
+            }
+        }
+    }
+
+    /// Starts what waits for the next wish, beside the present one.
+    async fn start_next(&self, wish: &SimulationWish, priority: Priority) -> Option<Waiting> {
+        if self.forks.load(Ordering::Relaxed) {
+            let (scratch, interpreter) = self.ingredients(wish).await.ok()?;
+            match self.room(wish, priority, &interpreter).start_many(scratch).await {
+                Ok(parent) => return Some(Waiting::Many(parent)),
+                Err(NotReady::Failed(error)) => {
+                    tracing::debug!(%error, "no process is ready for the next simulation");
+                    return None;
+                }
+                Err(NotReady::Refused(reason)) => {
+                    tracing::debug!(reason, "every simulation gets a process of its own");
+                    self.forks.store(false, Ordering::Relaxed);
+                }
+            }
+        }
+        self.start(wish, priority).await.ok().map(Waiting::One)
     }
 
     /// Starts a child for a wish like this one.
@@ -188,16 +232,34 @@ impl Simulator {
     ///
     /// Why there is none, for people.
     async fn start(&self, wish: &SimulationWish, priority: Priority) -> Result<child::Started, String> {
+        let (scratch, interpreter) = self.ingredients(wish).await?;
+        self.room(wish, priority, &interpreter).start(scratch).map_err(|error| {
+            format!("the interpreter {} cannot be started: {error}", interpreter.executable.display())
+        })
+    }
+
+    fn room<'a>(
+        &'a self,
+        wish: &'a SimulationWish,
+        priority: Priority,
+        interpreter: &'a Interpreter,
+    ) -> child::Room<'a> {
+        child::Room { settings: &self.settings, interpreter, budget: &wish.budget, priority }
+    }
+
+    /// What a child needs: its folder, with the catalogue in it, and its interpreter.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, for people.
+    async fn ingredients(&self, wish: &SimulationWish) -> Result<(Scratch, Interpreter), String> {
         let settings = &self.settings;
         let (scratch, files) = self.prepare(wish).await.map_err(|error| {
             format!("the folder {} cannot be written: {error}", settings.work_dir.display())
         })?;
         let library = settings.work_dir.join("lib");
         let interpreter = self.known.interpreter(&settings.interpreter, &library, files).await?;
-        let room = child::Room { settings, interpreter: &interpreter, budget: &wish.budget, priority };
-        room.start(scratch).map_err(|error| {
-            format!("the interpreter {} cannot be started: {error}", interpreter.executable.display())
-        })
+        Ok((scratch, interpreter))
     }
 
     /// Writes what the child needs. Returns its scratch folder with the catalogue for Python, and what Python

@@ -30,6 +30,19 @@ impl Scratch {
         Ok(Self { folder })
     }
 
+    /// Removes everything in it. It stays the same folder for who is confined to it.
+    pub(super) fn empty(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.folder
     }

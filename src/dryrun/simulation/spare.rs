@@ -9,11 +9,11 @@ use std::{
 
 use tokio::runtime::{self, Handle};
 
-use super::{Budget, Priority, SimulationWish, child::Started};
+use super::{Budget, Priority, SimulationWish, child::Started, many::Many};
 
 /// One follows on another when it begins so soon after it.
 const FOLLOWS_WITHIN: Duration = Duration::from_millis(500);
-/// A child that nobody has needed for so long is ended.
+/// What nobody has needed for so long is ended.
 const UNUSED_FOR: Duration = Duration::from_secs(2);
 
 /// On what a child depends before it knows its wish.
@@ -39,23 +39,32 @@ impl Terms {
     }
 }
 
-/// At most one child that waits for a wish.
+/// What waits for the next wish.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// A process that forks a child for it, and for the one after it.
+    Many(Many),
+    /// A child of its own, where the system cannot keep forked ones apart.
+    One(Started),
+}
+
+/// At most one process that waits for a wish.
 #[derive(Debug, Default)]
 pub(super) struct Spare(Arc<Mutex<Place>>);
 
 #[derive(Debug, Default)]
 struct Place {
-    child: Option<(Terms, Started)>,
-    /// Counts the children, so that each is ended by its own watch only.
+    waiting: Option<(Terms, Waiting)>,
+    /// Counts them, so that each is ended by its own watch only.
     number: u64,
     last_end: Option<Instant>,
 }
 
 impl Spare {
-    /// The child that waits, if it is for a wish like this. Another one is ended.
-    pub(super) fn take(&self, terms: &Terms) -> Option<Started> {
-        let (made_for, child) = self.place().child.take()?;
-        (made_for == *terms).then_some(child)
+    /// What waits, if it is for a wish like this. Another one is ended.
+    pub(super) fn take(&self, terms: &Terms) -> Option<Waiting> {
+        let (made_for, waiting) = self.place().waiting.take()?;
+        (made_for == *terms).then_some(waiting)
     }
 
     /// Whether the simulation that begins now follows on another, so that a further one is likely.
@@ -67,11 +76,11 @@ impl Spare {
         self.place().last_end = Some(Instant::now());
     }
 
-    /// Keeps a child for the next simulation, for a while.
-    pub(super) fn keep(&self, terms: Terms, child: Started) {
+    /// Keeps it for the next simulation, for a while.
+    pub(super) fn keep(&self, terms: Terms, waiting: Waiting) {
         let number = {
             let mut place = self.place();
-            place.child = Some((terms, child));
+            place.waiting = Some((terms, waiting));
             place.number += 1;
             place.number
         };
@@ -80,7 +89,7 @@ impl Spare {
             tokio::time::sleep(UNUSED_FOR).await;
             let Some(place) = place.upgrade() else { return };
             let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-            let unused = if place.number == number { place.child.take() } else { None };
+            let unused = if place.number == number { place.waiting.take() } else { None };
             // Ending it and removing its folder hold up nobody who wants a child.
             drop(place);
             drop(unused);

@@ -6,12 +6,29 @@ use crate::support::program;
 
 /// Runs a program of Python under the limits. Returns what it printed.
 fn confined(scratch: &Path, source: &str) -> String {
+    confined_with(&[], scratch, source)
+}
+
+/// Runs it in a child that a process forks which is there for that.
+fn confined_and_forked(scratch: &Path, source: &str) -> String {
+    let library = concat!(env!("CARGO_MANIFEST_DIR"), "/src/dryrun/simulation/lib");
+    let forking = format!(
+        "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {library:?})\n\
+         import ctypes, os\nfrom beamq_dryrun import many\nprctl = ctypes.CDLL(None).prctl\n\
+         filters = bytes.fromhex(os.environ['BEAMQ_SEALED_BY'])\nchild = os.fork()\n\
+         if child:\n    os.waitpid(child, 0)\n    sys.exit()\nassert many.seal(filters, prctl)\n"
+    );
+    confined_with(&["--many"], scratch, &format!("{forking}{source}"))
+}
+
+fn confined_with(options: &[&str], scratch: &Path, source: &str) -> String {
     let interpreter =
         Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
     let interpreter = String::from_utf8(interpreter.stdout).unwrap();
     let ended = program()
         .args(["confined-python", "--memory", "1000000000", "--seconds", "20", "--scratch"])
         .arg(scratch)
+        .args(options)
         .args(["--", interpreter.trim(), "-I", "-c", source])
         .output()
         .unwrap();
@@ -21,7 +38,7 @@ fn confined(scratch: &Path, source: &str) -> String {
 }
 
 /// What each line does is denied with an error of the system.
-pub(super) const DENIED: [(&str, &str); 26] = [
+pub(super) const DENIED: [(&str, &str); 27] = [
     ("making a file", "open('OUT/made', 'w')"),
     ("changing a file", "open('OUT/precious', 'r+')"),
     ("truncating a file", "os.truncate('OUT/precious', 0)"),
@@ -47,6 +64,7 @@ pub(super) const DENIED: [(&str, &str); 26] = [
     ("a program in a process", "os.posix_spawn('/bin/true', ['true'], {})"),
     ("a program instead", "os.execv('/bin/true', ['true'])"),
     ("a signal to the parent", "os.kill(os.getppid(), 0)"),
+    ("the memory of the parent", "open('/proc/%d/mem' % os.getppid(), 'r+b')"),
     ("a signal to everybody", "os.kill(-1, 0)"),
     ("a signal through a descriptor", "signal.pidfd_send_signal(os.pidfd_open(os.getppid()), 0)"),
     ("limits of others", "resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (1, 1))"),
@@ -55,6 +73,17 @@ pub(super) const DENIED: [(&str, &str); 26] = [
 
 #[test]
 fn the_system_denies_what_reaches_the_outside() {
+    denies_what_reaches_the_outside(confined);
+}
+
+/// A process that forks children may do more than they may.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_system_denies_a_forked_child_the_same() {
+    denies_what_reaches_the_outside(confined_and_forked);
+}
+
+fn denies_what_reaches_the_outside(confined: fn(&Path, &str) -> String) {
     let (outside, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::write(outside.path().join("precious"), "precious").unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -75,6 +104,16 @@ fn the_system_denies_what_reaches_the_outside() {
 
 #[test]
 fn the_system_allows_what_a_simulation_needs() {
+    allows_what_a_simulation_needs(confined);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_system_allows_a_forked_child_the_same() {
+    allows_what_a_simulation_needs(confined_and_forked);
+}
+
+fn allows_what_a_simulation_needs(confined: fn(&Path, &str) -> String) {
     let scratch = tempfile::tempdir().unwrap();
     let source = format!(
         "import os, socket, threading\n\

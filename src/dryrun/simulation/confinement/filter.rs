@@ -6,8 +6,8 @@
 use std::{collections::BTreeMap, env::consts::ARCH};
 
 use seccompiler::{
-    SeccompAction, SeccompCmpArgLen as Length, SeccompCmpOp as Is, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch, apply_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen as Length, SeccompCmpOp as Is, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch, apply_filter, sock_filter,
 };
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -15,19 +15,40 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 /// On x86-64, another set of numbers means the same calls.
 const X32: i64 = 0x4000_0000;
 
+/// In a filter for a process that does not exist yet, this stands for its number.
+const ITS_NUMBER: u32 = 0x7FFF_FFFE;
+
 /// Filters the system calls of this process. Returns whether the kernel does.
 pub(super) fn install() -> bool {
-    let denied = denied().and_then(|rules| compile(rules, libc::EPERM));
+    let (Ok(mut rules), Ok(own)) = (always(), own(std::process::id())) else { return false };
+    rules.extend(own);
+    compile(rules, libc::EPERM).is_ok_and(|program| apply(&program))
+}
+
+/// Filters those that neither this process may make nor any that it forks. Returns the filter with which these
+/// are to seal themselves off, so that the same holds for them as after [`install`]: one instruction after the
+/// other as the kernel takes them, in hexadecimal, with [`ITS_NUMBER`] where the number of the process is to be.
+/// `None` when the kernel does not filter.
+pub(super) fn install_but_own() -> Option<String> {
+    let program = always().and_then(|rules| compile(rules, libc::EPERM)).ok()?;
+    let rest = own(ITS_NUMBER).and_then(|rules| compile(rules, libc::EPERM)).ok()?;
+    apply(&program).then(|| rest.iter().map(in_hexadecimal).collect())
+}
+
+fn in_hexadecimal(instruction: &sock_filter) -> String {
+    let sock_filter { code, jt, jf, k } = instruction;
+    let bytes = code.to_ne_bytes().into_iter().chain([*jt, *jf]).chain(k.to_ne_bytes());
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn apply(program: &BpfProgram) -> bool {
     // The C library makes threads by the older call when this one does not exist; it alone says by its
     // arguments whether it makes a thread or a process.
     let absent = compile(Rules::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS);
-    match (denied, absent) {
-        (Ok(denied), Ok(absent)) => apply_filter(&denied).is_ok() && apply_filter(&absent).is_ok(),
-        _ => false,
-    }
+    absent.is_ok_and(|absent| apply_filter(program).is_ok() && apply_filter(&absent).is_ok())
 }
 
-fn compile(rules: Rules, number: i32) -> Result<seccompiler::BpfProgram, seccompiler::BackendError> {
+fn compile(rules: Rules, number: i32) -> Result<BpfProgram, seccompiler::BackendError> {
     let architecture: TargetArch = ARCH.try_into()?;
     let with_others = rules.into_iter().flat_map(|(call, rules)| {
         let other = (ARCH == "x86_64").then(|| (call + X32, rules.clone()));
@@ -37,11 +58,21 @@ fn compile(rules: Rules, number: i32) -> Result<seccompiler::BpfProgram, seccomp
     SeccompFilter::new(with_others.collect(), SeccompAction::Allow, error, architecture)?.try_into()
 }
 
-fn denied() -> Result<Rules, seccompiler::BackendError> {
+/// What is denied to every process.
+fn always() -> Result<Rules, seccompiler::BackendError> {
     let mut rules: Rules = ALWAYS.iter().map(|call| (*call, Vec::new())).collect();
     #[cfg(target_arch = "x86_64")]
     rules.extend(ALWAYS_ON_X86_64.iter().map(|call| (*call, Vec::new())));
-    let me = u64::from(std::process::id());
+    // Through a pair of sockets of its own, but to no address.
+    let to_address = SeccompCondition::new(4, Length::Qword, Is::Ne, 0)?;
+    rules.insert(libc::SYS_sendto, vec![SeccompRule::new(vec![to_address])?]);
+    Ok(rules)
+}
+
+/// What is denied to the process of this number that it may do to itself.
+fn own(number: u32) -> Result<Rules, seccompiler::BackendError> {
+    let mut rules = Rules::new();
+    let me = u64::from(number);
     let when = |conditions: Vec<SeccompCondition>| SeccompRule::new(conditions);
     // Python may send a signal to itself.
     for call in [libc::SYS_kill, libc::SYS_tgkill] {
@@ -60,9 +91,6 @@ fn denied() -> Result<Rules, seccompiler::BackendError> {
     let thread = libc::CLONE_THREAD.unsigned_abs().into();
     let process = SeccompCondition::new(0, Length::Qword, Is::MaskedEq(thread), 0)?;
     rules.insert(libc::SYS_clone, vec![when(vec![process])?]);
-    // Through a pair of sockets of its own, but to no address.
-    let to_address = SeccompCondition::new(4, Length::Qword, Is::Ne, 0)?;
-    rules.insert(libc::SYS_sendto, vec![when(vec![to_address])?]);
     Ok(rules)
 }
 

@@ -31,6 +31,9 @@ use crate::engine::python::give_way_to_all;
 
 /// By this variable the child is told what holds.
 const TOLD_BY: &str = "BEAMQ_CONFINED";
+/// By this one, a process of which children are forked is told with which filters of system calls they are to
+/// seal themselves off: programs for the kernel, in hexadecimal.
+const SEALED_BY: &str = "BEAMQ_SEALED_BY";
 /// A script that opens more files than this is not simulated.
 const MOST_FILES: u64 = 512;
 /// No file in the scratch folder is larger, in bytes.
@@ -49,6 +52,9 @@ pub struct Confined {
     pub seconds: u64,
     /// Whether it runs only when nothing else wants to.
     pub idle: bool,
+    /// Whether it is to fork children that seal themselves off: other processes and signals to them are not
+    /// denied to it.
+    pub many: bool,
     /// The interpreter, and what it is started with.
     pub program: Vec<OsString>,
 }
@@ -58,6 +64,7 @@ pub(super) fn arguments(
     scratch: &Path,
     budget: &Budget,
     priority: Priority,
+    many: bool,
     interpreter: &Path,
 ) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec![
@@ -71,6 +78,9 @@ pub(super) fn arguments(
     ];
     if priority == Priority::Idle {
         arguments.push("--idle".into());
+    }
+    if many {
+        arguments.push("--many".into());
     }
     arguments.extend(["--".into(), interpreter.into()]);
     arguments
@@ -87,6 +97,7 @@ pub fn become_confined(confined: &Confined) -> io::Error {
         give_way_to_all();
     }
     let mut holds = Vec::new();
+    let mut command = Command::new(program);
     match limit_resources(confined) {
         Ok(()) => holds.push("rlimits"),
         Err(error) => return error,
@@ -100,11 +111,16 @@ pub fn become_confined(confined: &Confined) -> io::Error {
         if files::restrict(&confined.scratch, Path::new(program)) {
             holds.push("landlock");
         }
-        if filter::install() {
+        if confined.many {
+            if let Some(rest) = filter::install_but_own() {
+                holds.push("seccomp");
+                command.env(SEALED_BY, rest);
+            }
+        } else if filter::install() {
             holds.push("seccomp");
         }
     }
-    Command::new(program).args(arguments).env(TOLD_BY, holds.join(" ")).exec()
+    command.args(arguments).env(TOLD_BY, holds.join(" ")).exec()
 }
 
 fn limit_resources(confined: &Confined) -> io::Result<()> {

@@ -7,6 +7,8 @@
     instrument      the catalogue's hooks, and what they show
     bridge          what the `beamq` module calls
     run             the script, its bounds, its end
+    stage           all of these together
+    many            a process that is ready, and forks a child for every script
 
 The order in which things are replaced matters: modules of the standard library keep functions of others
 when they are imported, so as little as possible is imported before.
@@ -29,7 +31,9 @@ def main():
     """Take the wish, run the script, tell how it went."""
     os.nice(NICENESS)
     channel = Channel()
-    channel.send("hello", confined=os.environ.pop("BEAMQ_CONFINED", ""))
+    confined = os.environ.pop("BEAMQ_CONFINED", "")
+    sealed_by = os.environ.pop("BEAMQ_SEALED_BY", None)
+    channel.send("hello", confined=confined)
     wish = channel.hear()
     if wish is None:
         sys.exit(1)
@@ -37,7 +41,7 @@ def main():
 
     # Where Python is when it crashes, or hangs in compiled code, is told on standard error.
     faulthandler.enable()
-    clock = clock_of.Clock(int(wish["begins_at"] * 1e9), int(wish["virtual_s"] * 1e9))
+    clock = clock_of.Clock()
     tell = []
     set_timer = waits.install(clock, lambda *about: tell[0].find("note", *about))
     from . import calendar_time
@@ -46,11 +50,21 @@ def main():
     from .scratch import Scratch
 
     scratch = Scratch(wish["scratch"])
-    from .run import Run
+    from . import stage
 
-    run = Run(wish, channel, clock)
+    stage.load(wish["catalogue"])
+    scratch.install()
+    if wish.get("say") == "be_ready":
+        from . import many
+
+        channel = many.become_a_child(channel, confined, sealed_by)
+        wish = channel.hear()
+        if wish is None:
+            os._exit(1)
+    clock.begin(int(wish["begins_at"] * 1e9), int(wish["virtual_s"] * 1e9))
+    scratch.make_folders()
+    run, guard = stage.prepare(wish, channel, clock, scratch)
     tell.append(run)
-    guard = prepare(wish, channel, clock, scratch, run)
 
     def begin():
         """The script's own time begins."""
@@ -63,32 +77,3 @@ def main():
     import signal
 
     run.run(begin)
-
-
-def prepare(wish, channel, clock, scratch, run):
-    """Make the surroundings of the script. Returns its guard."""
-    import beamq
-    from beamq import _catalogue, commands
-
-    from .bridge import Bridge, install_steps
-    from .guard import Guard
-    from .instrument import Instrument
-
-    commands.load(wish["catalogue"])
-    specs = commands._loaded.specs
-    sys.path[:0] = wish["path"]
-    hooks = {spec["simulate"].partition(":")[0] for spec in specs.values() if spec.get("simulate")}
-    implementations = {spec["implementation"].partition(":")[0] for spec in specs.values()} - hooks
-    guard = Guard(wish["hardware"], implementations, scratch, run.denied)
-    instrument = Instrument(clock, guard, wish.get("start"))
-    bridge = Bridge(run, clock, channel, instrument, guard)
-    _catalogue._Call._find = lambda call: bridge.simulated(call.name, call.spec)
-    install_steps(bridge, run)
-    run.attach(bridge, instrument)
-    beamq._poll = lambda _level: None
-    clock.on_advance = bridge.advanced
-    clock.on_end_of_time = run.end_of_time
-    clock.on_deadlock = run.deadlock
-    os.chdir(scratch.work)
-    scratch.install()
-    return guard

@@ -15,11 +15,14 @@ LONGEST_ARGUMENT = 500
 class Channel:
     """Sends, asks and hears. What scripts replace in `json` or `os` later is of no effect here."""
 
-    def __init__(self):
-        self.fd = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        os.close(nothing)
+    def __init__(self, descriptor=0):
+        self.fd = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR)
+        if descriptor == 0:
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, 0)
+            os.close(nothing)
+        else:
+            os.close(descriptor)
         self._read, self._write = os.read, os.write
         self._encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=True).encode
         self._decode = json.JSONDecoder().decode

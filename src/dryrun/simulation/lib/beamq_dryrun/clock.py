@@ -34,10 +34,9 @@ class Task:
 class Clock:
     """The virtual time, in nanoseconds since the script began, and the threads that wait in it."""
 
-    def __init__(self, begins_at_ns, longest_ns):
+    def __init__(self):
         self.now = 0
-        self.begins_at = begins_at_ns
-        self.longest = longest_ns
+        self.begins_at = self.longest = 0
         # Told (before, after, what) when time has passed, and when it may not pass any further.
         self.on_advance = lambda before, after, what: None
         self.on_end_of_time = lambda: None
@@ -49,6 +48,12 @@ class Clock:
         self._waiting = {}
         self._looks = 0
         # Whether somebody wanted to know what day or what time of day it is.
+        self.date_was_read = False
+
+    def begin(self, begins_at_ns, longest_ns):
+        """The script begins now; until here nobody has looked who counts."""
+        self.begins_at, self.longest = begins_at_ns, longest_ns
+        self._looks = 0
         self.date_was_read = False
 
     # Reading the clock.
@@ -142,7 +147,7 @@ class Clock:
 
     # Threads.
 
-    def begin(self, function, start):
+    def start_thread(self, function, start):
         """Have `start` run a function in a new thread, which gets the baton when it is its turn."""
         task = Task()
 

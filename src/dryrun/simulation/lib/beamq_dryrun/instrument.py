@@ -10,6 +10,7 @@ A hook module may have four functions that are no commands:
 """
 
 import importlib
+import sys
 
 from .channel import number
 
@@ -80,7 +81,7 @@ class Instrument:
             behind = 0 if saved is None else int(1e9 * (number(saved.get("behind_s")) or 0))
             # The instrument is as old as the script; it catches up when it is first looked at.
             clock.now = -behind
-            module = importlib.import_module(name)
+            module = self._without_steps(lambda: importlib.import_module(name))
             restore = getattr(module, "restore", None)
             if saved is not None and callable(restore):
                 restore(saved.get("status"))
@@ -92,6 +93,17 @@ class Instrument:
         self._modules[name] = module
         self.look()
         return module
+
+    @staticmethod
+    def _without_steps(load):
+        """Before Python 3.12 lines are followed by a function that is told of every call of anything, and loading
+        a module makes thousands. None of them is of the script."""
+        trace = sys.gettrace()
+        sys.settrace(None)
+        try:
+            return load()
+        finally:
+            sys.settrace(trace)
 
     @staticmethod
     def _touch(module):

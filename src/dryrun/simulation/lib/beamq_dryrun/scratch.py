@@ -40,10 +40,13 @@ class Scratch:
         self.work = os.path.join(self._root, "work")
         self._shadow = os.path.join(self._root, "files")
         self._removed = set()
-        for name in (self.work, self._shadow, os.path.join(self._root, "tmp")):
-            os.makedirs(name, exist_ok=True)
         self._real = {name: getattr(os, name) for name in dir(os) if callable(getattr(os, name))}
         self._open = io.open
+
+    def make_folders(self):
+        """Make what the script finds there."""
+        for name in (self.work, self._shadow, os.path.join(self._root, "tmp")):
+            os.makedirs(name, exist_ok=True)
 
     # Paths.
 

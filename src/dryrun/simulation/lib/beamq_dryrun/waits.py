@@ -160,7 +160,7 @@ def install_threads(clock):
                     if sentinel.locked():
                         sentinel.release()
 
-        return clock.begin(body, lambda run: real_start(run, ()))
+        return clock.start_thread(body, lambda run: real_start(run, ()))
 
     def set_sentinel():
         sentinel = lock()
@@ -232,7 +232,7 @@ def install_handles(clock, threading, lock):
                 handle._done = True
                 handle._running.release()
 
-        real = clock.begin(body, lambda run: real_start(run, daemon=True))
+        real = clock.start_thread(body, lambda run: real_start(run, daemon=True))
         handle.ident = real.ident
         return handle
 
