@@ -13,7 +13,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixStream, unix::pipe},
     process::{Child, Command},
-    task::{self, JoinHandle},
+    task::JoinHandle,
     time::{Instant, timeout, timeout_at},
 };
 
@@ -24,6 +24,7 @@ use super::{
     interpreter::Interpreter,
     many::{Many, NotReady},
     message::{FromChild, LONGEST_CONVERSATION, LONGEST_LINE},
+    process::{Process, starved},
     scratch::Scratch,
 };
 
@@ -31,8 +32,6 @@ use super::{
 pub(super) const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How much later than its own watch the child is ended from outside.
 const GRACE: Duration = Duration::from_secs(4);
-/// A process that waited for a processor for so long has no chance beside what else is going on.
-const STARVED_AFTER: Duration = Duration::from_secs(1);
 /// So much of what it wrote last is kept.
 const LAST_WORDS: usize = 64 << 10;
 
@@ -67,14 +66,19 @@ impl Room<'_> {
     pub(super) fn start(self, scratch: Scratch) -> io::Result<Started> {
         let (mut child, control) = self.spawn(&scratch, false)?;
         let words = child.stderr.take().map(|stderr| tokio::spawn(last_words(stderr)));
-        Ok(Started { process: Process::Own { child, scratch }, control, words, priority: self.priority })
+        Ok(Started {
+            process: Process::Own { child: Box::new(child), scratch },
+            control,
+            words,
+            priority: self.priority,
+        })
     }
 
     /// Starts a process that forks children.
-    pub(super) async fn start_many(self, scratch: Scratch) -> Result<Many, NotReady> {
+    pub(super) async fn start_many(self, scratch: Scratch) -> io::Result<Many> {
         let (child, orders) = self.spawn(&scratch, true)?;
         let catalogue = catalogue_file(scratch.path());
-        Many::ready(child, orders, scratch, &catalogue).await
+        Many::prepare(child, orders, scratch, &catalogue).await
     }
 
     fn spawn(&self, scratch: &Scratch, many: bool) -> io::Result<(Child, UnixStream)> {
@@ -133,58 +137,19 @@ pub(super) struct Started {
     priority: Priority,
 }
 
-#[derive(Debug)]
-enum Process {
-    /// One that was started for this alone, and where it may write.
-    Own { child: Child, scratch: Scratch },
-    /// The child of another.
-    Forked { parent: Many, pid: u32 },
-}
-
-impl Process {
-    fn id(&self) -> Option<u32> {
-        match self {
-            Self::Own { child, .. } => child.id(),
-            Self::Forked { pid, .. } => Some(*pid),
-        }
-    }
-
-    fn folder(&self) -> io::Result<&Path> {
-        match self {
-            Self::Own { scratch, .. } => Ok(scratch.path()),
-            Self::Forked { parent, .. } => parent.folder(),
-        }
-    }
-
-    /// Ends it. Returns how it ended, if it had by itself, and its parent.
-    async fn end(self) -> (Option<ExitStatus>, Option<Many>) {
-        match self {
-            Self::Own { mut child, scratch } => {
-                let _gone = child.start_kill();
-                let status = child.wait().await.ok();
-                // Removing what a script has left can take a while, and nobody waits for it.
-                task::spawn_blocking(move || drop(scratch));
-                (status, None)
-            }
-            Self::Forked { mut parent, .. } => match parent.end().await {
-                Ok(status) => (Some(status), Some(parent)),
-                Err(error) => {
-                    tracing::debug!(%error, "the parent of a simulation has gone");
-                    (None, None)
-                }
-            },
-        }
-    }
-}
-
 impl Started {
-    /// Has a child forked, which waits for its wish then.
-    pub(super) async fn fork(mut parent: Many, priority: Priority) -> io::Result<Self> {
-        let forked = parent.fork().await?;
+    /// Has a child forked, which waits for its wish then. `None` when the parent got nowhere, because other processes
+    /// were always before it.
+    pub(super) async fn fork(mut parent: Many, priority: Priority) -> Result<Option<Self>, NotReady> {
+        let pid = parent.id().filter(|_| priority == Priority::Idle);
+        let forked = tokio::select! {
+            forked = parent.fork() => forked?,
+            () = starved(pid) => return Ok(None),
+        };
         let control = UnixStream::from_std(forked.control)?;
         let words = pipe::Receiver::from_owned_fd(OwnedFd::from(forked.words))?;
         let words = Some(tokio::spawn(last_words(words)));
-        Ok(Self { process: Process::Forked { parent, pid: forked.pid }, control, words, priority })
+        Ok(Some(Self { process: Process::Forked { parent, pid: forked.pid }, control, words, priority }))
     }
 
     /// Whether it is the child of a process that can have another.
@@ -212,10 +177,15 @@ impl Started {
             () = starved(process.id().filter(|_| priority == Priority::Idle)) => Said::NothingYet,
         };
         // Whatever it still does is of no interest.
-        let (status, parent) = process.end().await;
-        let last_words = match words {
-            Some(words) => words.await.unwrap_or_default(),
-            None => String::new(),
+        let (status, parent) = match said {
+            // Nor would another child of that parent get anywhere.
+            Said::NothingYet => (process.end(false).await.0, None),
+            Said::Everything | Said::Refusal(_) => process.end(false).await,
+            Said::NotReadyInTime | Said::TooLittleInTime | Said::NothingMore => process.end(true).await,
+        };
+        let last_words = match (&said, words) {
+            (Said::TooLittleInTime | Said::NothingMore, Some(words)) => words.await.unwrap_or_default(),
+            _ => String::new(),
         };
         let ending = match said {
             Said::Everything => Ending::Told,
@@ -230,24 +200,6 @@ impl Started {
             Said::NothingMore => Ending::Early { status, last_words },
         };
         (ending, parent)
-    }
-}
-
-/// Comes back when a process has hardly run, although it wanted to all the time. Never without a process,
-/// or where the system does not say.
-async fn starved(pid: Option<u32>) {
-    let stat = pid.map(|pid| format!("/proc/{pid}/schedstat"));
-    loop {
-        tokio::time::sleep(STARVED_AFTER / 4).await;
-        let told = stat.as_ref().and_then(|stat| std::fs::read_to_string(stat).ok());
-        let told = told.as_deref().map(|told| told.split_ascii_whitespace().map(str::parse::<u64>));
-        // Nanoseconds in which it ran, and in which it waited for a processor.
-        let Some((Some(Ok(ran)), Some(Ok(waited)))) = told.map(|mut told| (told.next(), told.next())) else {
-            return std::future::pending().await;
-        };
-        if u128::from(waited) > STARVED_AFTER.as_nanos() && ran < waited / 4 {
-            return;
-        }
     }
 }
 

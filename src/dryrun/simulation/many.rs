@@ -9,6 +9,7 @@ use std::{
         fd::{AsRawFd, OwnedFd},
         unix::{net::UnixStream as StdUnixStream, process::ExitStatusExt},
     },
+    path::Path,
     process::ExitStatus,
     time::Duration,
 };
@@ -60,7 +61,7 @@ impl From<io::Error> for NotReady {
 
 /// A process that is ready to fork. Dropping it ends it, and its child.
 #[derive(Debug)]
-pub(super) struct Many(Option<Process>);
+pub(super) struct Many(Option<Box<Process>>);
 
 #[derive(Debug)]
 struct Process {
@@ -68,6 +69,12 @@ struct Process {
     orders: BufReader<UnixStream>,
     /// Where it may write, and each of its children, one after the other.
     scratch: Scratch,
+    /// Whether it has loaded everything.
+    is_ready: bool,
+    /// Whether its child was told to end, and it has not said yet that it has.
+    ends: bool,
+    /// Whether it has had a child.
+    has_had_one: bool,
 }
 
 /// What belongs to a child that was forked.
@@ -81,72 +88,105 @@ pub(super) struct Forked {
 }
 
 impl Many {
-    /// Makes a process ready that was just started.
-    pub(super) async fn ready(
+    /// Has a process made ready that was just started. It is waited for when a child is wanted.
+    pub(super) async fn prepare(
         child: Child,
         orders: UnixStream,
         scratch: Scratch,
-        catalogue: &std::path::Path,
-    ) -> Result<Self, NotReady> {
+        catalogue: &Path,
+    ) -> io::Result<Self> {
         let what = json!({"say": "be_ready", "scratch": scratch.path(), "catalogue": catalogue});
-        let mut process = Process { child, orders: BufReader::new(orders), scratch };
+        let orders = BufReader::new(orders);
+        let mut process =
+            Process { child, orders, scratch, is_ready: false, ends: false, has_had_one: false };
         process.orders.get_mut().write_all(format!("{what}\n").as_bytes()).await?;
-        let mut this = Self(Some(process));
-        loop {
-            match this.process()?.answer().await? {
-                Answer::Hello {} => {}
-                Answer::Ready {} => return Ok(this),
-                Answer::Refused { reason } => return Err(NotReady::Refused(reason)),
-                other => return Err(nonsense(&other).into()),
-            }
-        }
+        Ok(Self(Some(Box::new(process))))
     }
 
     /// Forks a child, which waits for its wish.
-    pub(super) async fn fork(&mut self) -> io::Result<Forked> {
+    pub(super) async fn fork(&mut self) -> Result<Forked, NotReady> {
+        self.tidy_up().await?;
         let (control, theirs) = StdUnixStream::pair()?;
         control.set_nonblocking(true)?;
         let (words, theirs_to_write) = io::pipe()?;
         let enclosed = [OwnedFd::from(theirs), OwnedFd::from(theirs_to_write)];
         let process = self.process()?;
+        process.becomes_ready().await?;
         process.order(b"F", &enclosed).await?;
-        drop(enclosed);
         match process.answer().await? {
-            Answer::Forked { pid } => Ok(Forked { pid, control, words }),
-            other => Err(nonsense(&other)),
+            Answer::Forked { pid } => {
+                process.has_had_one = true;
+                Ok(Forked { pid, control, words })
+            }
+            other => Err(nonsense(&other).into()),
         }
     }
 
-    /// Ends the child that was forked last, unless it has ended. Returns how it did.
-    pub(super) async fn end(&mut self) -> io::Result<ExitStatus> {
+    /// Has the child ended that was forked last, unless it has ended by itself.
+    pub(super) async fn end_child(&mut self) -> io::Result<()> {
         let process = self.process()?;
         process.order(b"E", &[]).await?;
+        process.ends = true;
+        Ok(())
+    }
+
+    /// Waits until that is so. Returns how the child ended.
+    pub(super) async fn child_has_ended(&mut self) -> io::Result<ExitStatus> {
+        let process = self.process()?;
         match process.answer().await? {
-            Answer::Ended { status } => Ok(ExitStatus::from_raw(status)),
+            Answer::Ended { status } => {
+                process.ends = false;
+                Ok(ExitStatus::from_raw(status))
+            }
             other => Err(nonsense(&other)),
         }
     }
 
-    /// Removes what the child has left that was ended.
-    pub(super) async fn tidy_up(mut self) -> io::Result<Self> {
+    /// Removes what the child before has left, when it has ended.
+    async fn tidy_up(&mut self) -> io::Result<()> {
+        if self.process()?.ends {
+            self.child_has_ended().await?;
+        }
+        let Some(process) = self.0.take() else { return Err(gone()) };
         let tidying = task::spawn_blocking(move || {
-            self.process()?.scratch.empty()?;
-            Ok(self)
+            // The first one finds the catalogue there, and its process may not have read it.
+            let tidied = if process.has_had_one { process.scratch.empty() } else { Ok(()) };
+            (process, tidied)
         });
-        tidying.await.map_err(io::Error::other)?
+        let (process, tidied) = tidying.await.map_err(io::Error::other)?;
+        self.0 = Some(process);
+        tidied
+    }
+
+    /// Its number.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.0.as_ref().and_then(|process| process.child.id())
     }
 
     /// The folder of the child.
-    pub(super) fn folder(&self) -> io::Result<&std::path::Path> {
+    pub(super) fn folder(&self) -> io::Result<&Path> {
         self.0.as_ref().map(|process| process.scratch.path()).ok_or_else(gone)
     }
 
     fn process(&mut self) -> io::Result<&mut Process> {
-        self.0.as_mut().ok_or_else(gone)
+        self.0.as_deref_mut().ok_or_else(gone)
     }
 }
 
 impl Process {
+    /// Waits until it is. What is enclosed with an order would be lost before that.
+    async fn becomes_ready(&mut self) -> Result<(), NotReady> {
+        while !self.is_ready {
+            match self.answer().await? {
+                Answer::Hello {} => {}
+                Answer::Ready {} => self.is_ready = true,
+                Answer::Refused { reason } => return Err(NotReady::Refused(reason)),
+                other => return Err(nonsense(&other).into()),
+            }
+        }
+        Ok(())
+    }
+
     async fn order(&self, order: &[u8], enclosed: &[OwnedFd]) -> io::Result<()> {
         let descriptors: Vec<_> = enclosed.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&descriptors)];
@@ -178,7 +218,8 @@ fn nonsense(answer: &Answer) -> io::Error {
 
 impl Drop for Many {
     fn drop(&mut self) {
-        let Some(Process { mut child, orders, scratch }) = self.0.take() else { return };
+        let Some(process) = self.0.take() else { return };
+        let Process { mut child, orders, scratch, .. } = *process;
         drop(orders);
         // Without a runtime it ends by itself.
         let Ok(runtime) = Handle::try_current() else { return };

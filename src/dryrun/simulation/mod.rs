@@ -15,6 +15,7 @@ mod interpreter;
 mod library;
 mod many;
 mod message;
+mod process;
 mod scratch;
 mod settings;
 mod spare;
@@ -108,6 +109,13 @@ pub struct Passage {
     pub call: Option<u32>,
 }
 
+/// What there is for a wish.
+enum Ready {
+    Child(Box<child::Started>),
+    Starved,
+    Nothing,
+}
+
 impl Simulator {
     /// A simulator with these settings.
     #[must_use]
@@ -172,8 +180,9 @@ impl Simulator {
         wish.history.begins();
         let terms = Terms::of(wish, priority);
         let child = match self.waiting(&terms, priority).await {
-            Some(child) => child,
-            None => match self.start(wish, priority).await {
+            Ready::Child(child) => *child,
+            Ready::Starved => return child::Ending::Starved,
+            Ready::Nothing => match self.start(wish, priority).await {
                 Ok(child) => child,
                 Err(reason) => return child::Ending::NotStarted(reason),
             },
@@ -183,10 +192,6 @@ impl Simulator {
             if !is_forked && self.spare.is_worth_it() { self.start_next(wish, priority).await } else { None }
         };
         let ((ending, parent), next) = tokio::join!(child.run(&self.settings, wish, account), next);
-        let parent = match parent {
-            Some(parent) => parent.tidy_up().await.ok(),
-            None => None,
-        };
         if let Some(waiting) = parent.map(Waiting::Many).or(next) {
             self.spare.keep(terms, waiting);
         }
@@ -195,35 +200,37 @@ impl Simulator {
     }
 
     /// The child that waits for a wish, or one that is forked for it.
-    async fn waiting(&self, terms: &Terms, priority: Priority) -> Option<child::Started> {
-        match self.spare.take(terms)? {
-            Waiting::One(child) => Some(child),
-            Waiting::Many(parent) => {
-                let forked = child::Started::fork(parent, priority).await;
-                forked
-                    .inspect_err(|error| tracing::debug!(%error, "no child is forked for a simulation"))
-                    .ok()
+    async fn waiting(&self, terms: &Terms, priority: Priority) -> Ready {
+        let parent = match self.spare.take(terms) {
+            None => return Ready::Nothing,
+            Some(Waiting::One(child)) => return Ready::Child(child),
+            Some(Waiting::Many(parent)) => parent,
+        };
+        match child::Started::fork(parent, priority).await {
+            Ok(Some(child)) => Ready::Child(Box::new(child)),
+            Ok(None) => Ready::Starved,
+            Err(NotReady::Refused(reason)) => {
+                tracing::debug!(reason, "every simulation gets a process of its own");
+                self.forks.store(false, Ordering::Relaxed);
+                Ready::Nothing
+            }
+            Err(NotReady::Failed(error)) => {
+                tracing::debug!(%error, "no child is forked for a simulation");
+                Ready::Nothing
             }
         }
     }
 
     /// Starts what waits for the next wish, beside the present one.
     async fn start_next(&self, wish: &SimulationWish, priority: Priority) -> Option<Waiting> {
-        if self.forks.load(Ordering::Relaxed) {
-            let (scratch, interpreter) = self.ingredients(wish).await.ok()?;
-            match self.room(wish, priority, &interpreter).start_many(scratch).await {
-                Ok(parent) => return Some(Waiting::Many(parent)),
-                Err(NotReady::Failed(error)) => {
-                    tracing::debug!(%error, "no process is ready for the next simulation");
-                    return None;
-                }
-                Err(NotReady::Refused(reason)) => {
-                    tracing::debug!(reason, "every simulation gets a process of its own");
-                    self.forks.store(false, Ordering::Relaxed);
-                }
-            }
+        if !self.forks.load(Ordering::Relaxed) {
+            return self.start(wish, priority).await.ok().map(|child| Waiting::One(Box::new(child)));
         }
-        self.start(wish, priority).await.ok().map(Waiting::One)
+        let (scratch, interpreter) = self.ingredients(wish).await.ok()?;
+        let many = self.room(wish, priority, &interpreter).start_many(scratch).await;
+        many.inspect_err(|error| tracing::debug!(%error, "nothing waits for the next simulation"))
+            .ok()
+            .map(Waiting::Many)
     }
 
     /// Starts a child for a wish like this one.

@@ -45,7 +45,7 @@ pub(super) enum Waiting {
     /// A process that forks a child for it, and for the one after it.
     Many(Many),
     /// A child of its own, where the system cannot keep forked ones apart.
-    One(Started),
+    One(Box<Started>),
 }
 
 /// At most one process that waits for a wish.

@@ -20,7 +20,7 @@ from .channel import Channel
 # imported when the time is virtual, as it would be by them.
 OFTEN_NEEDED = (
     "collections", "contextlib", "copy", "dataclasses", "datetime", "enum", "functools", "inspect", "itertools",
-    "json", "linecache", "logging", "math", "pathlib", "random", "re", "string", "traceback", "typing", "warnings",
+    "json", "linecache", "math", "pathlib", "random", "re", "string", "traceback", "typing", "warnings",
 )
 # Orders of the server, a byte each.
 FORK, END = b"F", b"E"
