@@ -286,6 +286,39 @@ async fn questions_of_a_script_are_answered_here_or_in_nicos() {
 }
 
 #[tokio::test]
+async fn a_question_that_nobody_answers_gets_its_default_or_ends_the_script() {
+    let daemon = Daemon::start().await;
+    let jobs = "jobs: {prompt_timeout: 400ms}\nqueue: {after_failure: continue}\n";
+    let server = daemon.server(jobs).await;
+    let mut user = server.client().await;
+    let job = user.run("print('got %d' % userinput('How many?', int, 7))\n").await;
+    assert_eq!(job["state"], "succeeded", "{job:#}");
+    assert!(user.output(job["id"].as_str().unwrap()).await.contains(&"got 7".to_owned()));
+    let job = user.run("x = 1\nuserinput('How many?', int)\nprint('on')\n").await;
+    assert_eq!(job["state"], "failed", "{job:#}");
+    let id = job["id"].as_str().unwrap();
+    let report = user.job(id).await["report"].clone();
+    assert_eq!((&report["type"], &report["line"]), (&json!("TimeoutError"), &json!(2)), "{report:#}");
+    assert!(!user.output(id).await.contains(&"on".to_owned()));
+}
+
+#[tokio::test]
+async fn an_error_that_a_script_goes_on_after_is_written_when_it_happens() {
+    let daemon = Daemon::start().await;
+    let (_server, mut user) = serving(&daemon).await;
+    let go = daemon.path().join("go");
+    let source = format!(
+        "import os\ntry:\n    1 / 0\nexcept Exception:\n    m1.log.exception('once')\n\
+         while not os.path.exists({go:?}):\n    sleep(0.02)\nprint('on')\n"
+    );
+    let id = user.submit("goes on", &source).await;
+    user.line(&id, "m1: once").await;
+    std::fs::write(&go, "").unwrap();
+    user.ends(&id, "succeeded_with_errors").await;
+    assert_eq!(user.output(&id).await.last().map(String::as_str), Some("on"));
+}
+
+#[tokio::test]
 async fn orders_are_given_again_to_a_script_that_is_between_two_statements() {
     let daemon = Daemon::start().await;
     let (_server, mut user) = serving(&daemon).await;

@@ -208,6 +208,26 @@ async fn pauses_of_others_are_followed_and_either_side_lets_the_script_go_on() {
 }
 
 #[tokio::test]
+async fn a_script_of_ours_that_somebody_stops_in_nicos_has_failed_and_the_report_says_who_did() {
+    let daemon = Daemon::start().await;
+    let (_server, mut user) = serving(&daemon).await;
+    let (admin, mut events) = daemon.admin().await;
+    for (command, args) in [(Command::Stop, vec![json!(3)]), (Command::Emergency, vec![])] {
+        let id = user.submit("ours", TIGHT).await;
+        user.settles(&id, "running").await;
+        event(&mut events, Event::Status, |status| status[0] == 0 && status[1] == 3).await;
+        let next = user.submit("next", "print('next')\n").await;
+        admin.call(command, &args).await.unwrap();
+        user.ends(&id, "failed").await;
+        let report = user.job(&id).await["report"].clone();
+        assert_eq!(report["type"], "Stopped", "{report:#}");
+        assert!(text(&report["message"]).contains("in NICOS by adam"), "{report:#}");
+        // Ours waits in beamq, where nobody empties it.
+        user.ends(&next, "succeeded").await;
+    }
+}
+
+#[tokio::test]
 async fn scripts_of_others_hold_our_queue_and_are_never_touched() {
     let daemon = Daemon::start().await;
     let (nicos, mut events) = daemon.connect("ulf", Options::default()).await.unwrap();

@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     harness::{Home, QUICK},
-    nicos_daemon::{Daemon, event},
+    nicos_daemon::{Daemon, event, gui},
     nicos_engine::is_engine,
     proxy::Gui,
 };
@@ -213,6 +213,21 @@ async fn a_server_that_is_stopped_leaves_no_script_of_its_own_behind() {
     let status =
         nicos.call(Command::Eval, &[json!("session.daemon_device._controller.status"), json!(false)]).await;
     assert!(status.unwrap().as_i64().unwrap() < 0);
+}
+
+#[tokio::test]
+async fn a_server_is_stopped_although_the_daemon_hangs() {
+    let daemon = Daemon::start().await;
+    let server = daemon.server("").await;
+    let mut user = server.client().await;
+    is_engine(&mut user, "ready", "").await;
+    let _gui = gui(&server, "adam", 20).await;
+    let _native = server.account("uma", "umapw").await;
+    daemon.signal(Signal::SIGSTOP);
+    server.signal(Signal::SIGTERM);
+    let (status, home) = server.ended().await;
+    assert!(status.success(), "{status}: {}", home.log());
+    daemon.signal(Signal::SIGCONT);
 }
 
 #[tokio::test]
