@@ -24,7 +24,7 @@ pub(super) struct DryRunArgs {
 
 pub(super) async fn run(args: DryRunArgs, globals: Globals) -> Result<(), Failure> {
     if args.server.queue || args.server.job.is_some() {
-        return server::run(&args.server, args.at.as_deref(), &globals).await;
+        return server::run(&args.server, args.at.as_deref(), args.files.svg.as_deref(), &globals).await;
     }
     files::run(&args.files, args.at.as_deref(), &globals.terminal()).await
 }

@@ -12,6 +12,26 @@ pub fn parse(text: &str) -> Result<String, String> {
     parse_at(text.trim(), &Zoned::now())
 }
 
+/// Accepts what [`parse`] does, as it is written: it can only be read when it is known from when it counts.
+///
+/// # Errors
+///
+/// A sentence with the forms that are understood.
+pub fn checked(text: &str) -> Result<String, String> {
+    parse(text).map(|_| text.trim().to_owned())
+}
+
+/// Reads a time as [`parse`] does, where times of day and spans count from an RFC 3339 time instead of now.
+///
+/// # Errors
+///
+/// A sentence with the forms that are understood.
+pub fn parse_after(text: &str, start: &str) -> Result<String, String> {
+    let now = Zoned::now();
+    let start = start.parse::<Timestamp>().map_or(now, |start| start.to_zoned(TimeZone::system()));
+    parse_at(text.trim(), &start)
+}
+
 fn parse_at(text: &str, now: &Zoned) -> Result<String, String> {
     let moment = absolute(text, now).or_else(|| {
         let span: Span = text.strip_prefix('+').unwrap_or(text).trim().parse().ok()?;

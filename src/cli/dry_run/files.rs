@@ -33,17 +33,17 @@ pub(super) struct FileArgs {
     /// Python scripts; each begins where the one before it leaves the instrument
     #[arg(value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// Draw the timeline into this file
-    #[arg(long, value_name = "OUT", requires = "files")]
+    /// Draw the timeline of scripts or a job into this file
+    #[arg(long, value_name = "OUT", conflicts_with = "queue")]
     pub(super) svg: Option<PathBuf>,
     /// The configuration of a server: its interpreter, its catalogue and its list of hardware
-    #[arg(long, value_name = "FILE", requires = "files")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["job", "queue"])]
     config: Option<PathBuf>,
     /// The interpreter of the jobs [default: that of the configuration, else python3]
-    #[arg(long, value_name = "PROGRAM")]
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["job", "queue"])]
     python: Option<PathBuf>,
     /// The folder of the catalogue [default: that of the configuration, else `commands`, else the shipped one]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["job", "queue"])]
     commands: Option<PathBuf>,
 }
 
@@ -99,13 +99,17 @@ pub(super) async fn run(args: &FileArgs, at: Option<&str>, terminal: &Terminal) 
         all.push(rehearsed);
     }
     if let Some(file) = &args.svg {
-        fs::write(file, svg::draw(&all)).map_err(|error| {
-            Failure::new(Exit::Usage, format!("cannot write {}: {error}", file.display()))
-        })?;
+        draw(&all, file)?;
     }
     show(&all, terminal)?;
     let good = all.iter().all(|one| one.simulated.report.ok);
     if good { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
+}
+
+/// Draws the timeline into a file.
+pub(super) fn draw(all: &[Rehearsed], file: &Path) -> Result<(), Failure> {
+    fs::write(file, svg::draw(all))
+        .map_err(|error| Failure::new(Exit::Usage, format!("cannot write {}: {error}", file.display())))
 }
 
 fn show(all: &[Rehearsed], terminal: &Terminal) -> Result<(), Failure> {

@@ -1,5 +1,7 @@
 //! What a job or the whole queue would do, asked of the server.
 
+use std::path::Path;
+
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -13,7 +15,7 @@ use super::{
         render::Table,
         terminal::{Terminal, Tone},
     },
-    files::Rehearsed,
+    files::{self, Rehearsed},
     timeline,
 };
 use crate::{
@@ -29,16 +31,25 @@ pub(super) struct ServerArgs {
     /// Forecast the whole queue of the server: when each job starts and ends
     #[arg(long, conflicts_with = "files")]
     pub(super) queue: bool,
-    /// Say whether the queue is finished by this time; exit code 1 when it is not
-    #[arg(long, value_name = "TIME", value_parser = moment::parse, requires = "queue")]
+    /// Say whether the queue is finished by this time (08:00, or a span such as 10h: from --at on); exit code 1
+    /// when it is not
+    #[arg(long, value_name = "TIME", value_parser = moment::checked, requires = "queue")]
     pub(super) before: Option<String>,
 }
 
-pub(super) async fn run(args: &ServerArgs, at: Option<&str>, globals: &Globals) -> Result<(), Failure> {
+pub(super) async fn run(
+    args: &ServerArgs,
+    at: Option<&str>,
+    svg: Option<&Path>,
+    globals: &Globals,
+) -> Result<(), Failure> {
+    // The next 08:00 is the one behind the begin.
+    let before = args.before.as_deref().map(|before| moment::parse_after(before, at.unwrap_or_default()));
+    let before = before.transpose().map_err(|reason| Failure::new(Exit::Usage, reason))?;
     let session = globals.connect().await?;
     let outcome = match &args.job {
-        Some(id) => job(&session, id, at).await,
-        None => queue(&session, args, at).await,
+        Some(id) => job(&session, id, at, svg).await,
+        None => queue(&session, at, before.as_deref()).await,
     };
     session.client.close().await;
     outcome
@@ -66,21 +77,25 @@ struct JobForecast {
     expected_finish: Option<String>,
 }
 
-async fn job(session: &Session, id: &str, at: Option<&str>) -> Result<(), Failure> {
+async fn job(session: &Session, id: &str, at: Option<&str>, svg: Option<&Path>) -> Result<(), Failure> {
     let params: Map<String, Value> = Map::from_iter([("id".to_owned(), id.into())]);
     let answer: Value = session.call("dryrun.job", params).await?;
     let report: DryRunReport = serde_json::from_value(answer.clone())?;
     let (terminal, ok) = (&session.terminal, report.ok);
+    let rehearsed = rehearsed(id, report, at);
+    if let Some(file) = svg {
+        files::draw(std::slice::from_ref(&rehearsed), file)?;
+    }
     if terminal.json {
         terminal.document(&answer)?;
     } else {
-        report_lines(id, report, at, terminal).iter().try_for_each(|line| terminal.line(line))?;
+        report_lines(&rehearsed, terminal).iter().try_for_each(|line| terminal.line(line))?;
     }
     if ok { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
 }
 
-async fn queue(session: &Session, args: &ServerArgs, at: Option<&str>) -> Result<(), Failure> {
-    let given = [("at", at), ("before", args.before.as_deref())];
+async fn queue(session: &Session, at: Option<&str>, before: Option<&str>) -> Result<(), Failure> {
+    let given = [("at", at), ("before", before)];
     let params: Map<String, Value> =
         given.into_iter().filter_map(|(name, time)| Some((name.to_owned(), time?.into()))).collect();
     let answer: Value = session.call("dryrun.queue", params).await?;
@@ -89,29 +104,13 @@ async fn queue(session: &Session, args: &ServerArgs, at: Option<&str>) -> Result
     if terminal.json {
         terminal.document(&answer)?;
     } else {
-        let before = args.before.as_deref();
         forecast_lines(&forecast, before, terminal).iter().try_for_each(|line| terminal.line(line))?;
     }
     let good = forecast.jobs.iter().all(|job| job.ok) && forecast.fits_before != Some(false);
     if good { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
 }
 
-fn report_lines(id: &str, report: DryRunReport, at: Option<&str>, terminal: &Terminal) -> Vec<String> {
-    let findings: Vec<_> = report
-        .findings
-        .iter()
-        .map(|finding| Finding {
-            severity: match finding.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-                Severity::Note => "note",
-            }
-            .to_owned(),
-            line: finding.line,
-            message: finding.message.clone(),
-            hint: finding.hint.clone(),
-        })
-        .collect();
+fn rehearsed(id: &str, report: DryRunReport, at: Option<&str>) -> Rehearsed {
     let simulated = Simulated {
         report,
         end: InstrumentState::default(),
@@ -120,9 +119,23 @@ fn report_lines(id: &str, report: DryRunReport, at: Option<&str>, terminal: &Ter
         looked_at: LookedAt::UNKNOWN,
     };
     let begins_at = at.and_then(|at| at.parse().ok()).unwrap_or_else(jiff::Timestamp::now);
-    let rehearsed = Rehearsed { name: format!("job {id}"), begins_at, simulated };
-    let mut lines = timeline::lines(&rehearsed, terminal);
-    lines.extend(findings.iter().map(|finding| finding_line(finding, terminal)));
+    Rehearsed { name: format!("job {id}"), begins_at, simulated }
+}
+
+fn report_lines(rehearsed: &Rehearsed, terminal: &Terminal) -> Vec<String> {
+    let findings = rehearsed.simulated.report.findings.iter().map(|finding| Finding {
+        severity: match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        }
+        .to_owned(),
+        line: finding.line,
+        message: finding.message.clone(),
+        hint: finding.hint.clone(),
+    });
+    let mut lines = timeline::lines(rehearsed, terminal);
+    lines.extend(findings.map(|finding| finding_line(&finding, terminal)));
     lines
 }
 
@@ -147,7 +160,7 @@ fn forecast_lines(forecast: &Forecast, before: Option<&str>, terminal: &Terminal
     lines.extend(forecast.assumes.clone());
     lines.push(match (&forecast.expected_finish, forecast.at_least) {
         (Some(finish), _) => format!("done about {}", moment::short(finish)),
-        (None, true) => "the end is unknown: something that waits has no estimate".to_owned(),
+        (None, true) => "the end is unknown: nobody knows how long something that waits will take".to_owned(),
         (None, false) => "nothing waits".to_owned(),
     });
     lines.extend(before.map(|before| {
@@ -205,7 +218,7 @@ mod tests {
                 "6   at least 1 min 00 s  –                 –                 would fail".to_owned(),
                 "job 6: error: line 3: no beam".to_owned(),
                 "the queue is held".to_owned(),
-                "the end is unknown: something that waits has no estimate".to_owned(),
+                "the end is unknown: nobody knows how long something that waits will take".to_owned(),
                 format!("that is not before {}", short("2020-03-01T22:40:00Z")),
             ]
         );

@@ -137,6 +137,17 @@ fn a_job_and_the_queue_of_a_server_are_forecast_with_their_exit_codes() {
     server.run(&[&fits[..], &["2040-03-01T22:12:00Z"]].concat()).expect_code(0);
     let late = server.run(&[&fits[..], &["2040-03-01T22:08:00Z"]].concat()).expect_code(1);
     assert!(late.out.contains(&next), "{late:?}");
+    // A time of day is the next one behind the begin, and a span is one from there.
+    for (before, code) in [("22:12", 0), ("22:08", 1), ("21:00", 0), ("12 min", 0), ("8 min", 1)] {
+        run(server.command(&[&fits[..], &[before]].concat()).env("TZ", "UTC"), b"").expect_code(code);
+    }
+    let drawing = server.data().join("job.svg");
+    server.run(&["dry-run", "--job", &good, "--svg", drawing.to_str().unwrap()]).expect_code(0);
+    assert!(fs::read_to_string(&drawing).unwrap().contains("set_temperature"));
+    // What would be without effect is refused.
+    for idle in [["--queue", "--svg=x.svg"], ["--queue", "--config=x.yaml"], ["--queue", "--commands=x"]] {
+        server.run(&[&["dry-run"], &idle[..]].concat()).expect_code(2);
+    }
 
     let bad = server.submit("from beamq.commands import *\nbegin()\ncset('Theta', 4 * 30)\n");
     let shown = server.run(&["dry-run", "--job", &bad]).expect_code(1);
