@@ -7,7 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::text::{abbreviated, nearest};
+use super::{
+    native::REPLY_BYTES,
+    text::{abbreviated, nearest},
+};
 
 /// The kinds of errors; each has a code that never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -449,6 +452,16 @@ impl RpcError {
         Self::new(ErrorKind::TooLarge, format!("{what} has {size} {unit}; at most {limit} are taken"))
             .with_value(size)
             .with_allowed(format!("at most {limit} {unit}"))
+    }
+
+    /// The reply would be larger than any client or broker takes.
+    #[must_use]
+    pub fn reply_too_large(size: usize) -> Self {
+        let text = format!("the reply has {size} bytes; at most {REPLY_BYTES} are sent");
+        Self::new(ErrorKind::TooLarge, text)
+            .with_value(size)
+            .with_allowed(format!("at most {REPLY_BYTES} bytes"))
+            .with_hint("ask for less at a time: without scripts, or a part with offset and limit")
     }
 
     /// What the method needs is not there at the moment: `reason` continues "unavailable: ".

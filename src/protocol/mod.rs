@@ -24,7 +24,7 @@ pub use event::{
     Settled,
 };
 pub use method::{Method, Request};
-pub use native::{Call, CallId, Decoded, decode};
+pub use native::{Call, CallId, Decoded, REPLY_BYTES, decode};
 pub use reference::{JobRef, Place, PromptRef, Selection};
 pub use submission::{BatchJob, NewJob, Submission, SubmissionChanges};
 pub use time::{DurationText, Rfc3339};

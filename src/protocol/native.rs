@@ -15,6 +15,9 @@ use super::{
 
 /// The largest message in bytes that is read at all. Transports have a smaller limit of their own.
 pub const MESSAGE_BYTES: usize = 64 << 20;
+/// The largest reply in bytes. Brokers take no message above 100 MB and end the connection for one, and clients
+/// have limits of their own.
+pub const REPLY_BYTES: usize = 64 << 20;
 /// The most weight of one message, which bounds what it costs in memory: a value weighs 1, an object 16,
 /// about as their sizes are.
 pub const MESSAGE_WEIGHT: usize = 4_000_000;
@@ -299,6 +302,7 @@ struct Notification<'a, T> {
 #[must_use]
 pub fn reply_ok(id: &CallId, result: &impl Serialize) -> Arc<str> {
     match to_json(&Good { jsonrpc: "2.0", id, result }) {
+        Ok(text) if text.len() > REPLY_BYTES => reply_error(id, &RpcError::reply_too_large(text.len())),
         Ok(text) => text.into(),
         Err(error) => reply_error(id, &RpcError::internal_error(format!("the result is not JSON: {error}"))),
     }
@@ -330,6 +334,10 @@ pub fn reply(id: &CallId, outcome: &Result<Value, RpcError>) -> Arc<str> {
 /// The one message for the replies to a batch; `None` when it held only notifications.
 #[must_use]
 pub fn reply_batch(replies: &[Arc<str>]) -> Option<Arc<str>> {
+    let bytes = replies.iter().map(|reply| reply.len() + 1).sum::<usize>() + 1;
+    if bytes > REPLY_BYTES {
+        return Some(reply_error(&CallId::Null, &RpcError::reply_too_large(bytes)));
+    }
     (!replies.is_empty()).then(|| format!("[{}]", replies.join(",")).into())
 }
 

@@ -77,10 +77,10 @@ impl Exchange {
     /// replies to be read never waits for ever.
     pub(super) fn new(link: Link) -> Self {
         let (frames, outgoing) = mpsc::unbounded_channel();
-        let writer = tokio::spawn(write_frames(link.writer, outgoing, link.beat));
+        let writer = tokio::spawn(write_frames(link.writer, outgoing, link.beats.send));
         Self {
             reader: link.reader,
-            silence: link.silence,
+            silence: link.beats.silence,
             frames,
             writer,
             open: HashMap::new(),

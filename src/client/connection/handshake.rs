@@ -11,7 +11,8 @@ use tokio_util::codec::{FramedRead, FramedWrite};
 
 use crate::{
     client::{ClientError, Credentials, ServerAddress},
-    wire::stomp::{Command, Frame, Limits, Received, StompCodec, StompError, Version},
+    protocol::REPLY_BYTES,
+    wire::stomp::{Beats, Command, Frame, Limits, Received, StompCodec, StompError, Version},
 };
 
 /// The name of the client's own queue. A temporary queue belongs to its connection, at the embedded
@@ -20,10 +21,6 @@ pub(super) const REPLY_QUEUE: &str = "/temp-queue/replies";
 
 /// How often each side offers to show that it lives.
 const HEART_BEAT: Duration = Duration::from_secs(10);
-
-/// How many intervals of silence mean that the other side is gone. Brokers beat at up to 1.2 times their
-/// interval, and may be busy.
-const SILENT_INTERVALS: u32 = 3;
 
 /// The reading half of a connection.
 pub(super) type Reader = FramedRead<OwnedReadHalf, StompCodec>;
@@ -36,10 +33,8 @@ pub(super) struct Link {
     pub(super) writer: Writer,
     /// The other side's name.
     pub(super) peer: String,
-    /// How often this side has to send something.
-    pub(super) beat: Option<Duration>,
-    /// How long the other side may be silent.
-    pub(super) silence: Option<Duration>,
+    /// How often to send something, and how long the other side may be silent.
+    pub(super) beats: Beats,
 }
 
 /// Connects, logs in to the endpoint and subscribes.
@@ -50,7 +45,8 @@ pub(super) async fn open(address: &ServerAddress, credentials: &Credentials) -> 
     // Requests are small and each waits for its answer: collecting them would cost up to 40 ms apiece.
     stream.set_nodelay(true).map_err(unreachable)?;
     let (reading, writing) = stream.into_split();
-    let mut reader = FramedRead::new(reading, StompCodec::new(Limits::default()));
+    let limits = Limits { body_bytes: REPLY_BYTES, ..Limits::default() };
+    let mut reader = FramedRead::new(reading, StompCodec::new(limits));
     let mut writer = FramedWrite::new(writing, StompCodec::new(Limits::default()));
 
     writer.send(connect_frame(address, credentials)).await.map_err(unsendable)?;
@@ -67,9 +63,9 @@ pub(super) async fn open(address: &ServerAddress, credentials: &Credentials) -> 
         .header("destination", REPLY_QUEUE)
         .header("ack", "auto");
     writer.send(subscribe).await.map_err(unsendable)?;
-    let (beat, silence) = agreed_beats(connected.get("heart-beat"));
+    let beats = Beats::agreed(HEART_BEAT, connected.get("heart-beat"));
     let peer = connected.get("server").unwrap_or_default().to_owned();
-    Ok(Link { reader, writer, peer, beat, silence })
+    Ok(Link { reader, writer, peer, beats })
 }
 
 fn connect_frame(address: &ServerAddress, credentials: &Credentials) -> Frame {
@@ -129,31 +125,9 @@ fn unsendable(error: StompError) -> ClientError {
     }
 }
 
-/// How often to send and how long to wait, from the other side's `heart-beat` header.
-fn agreed_beats(header: Option<&str>) -> (Option<Duration>, Option<Duration>) {
-    let agreed = |offer: &str| match offer.trim().parse() {
-        Ok(0) | Err(_) => None,
-        Ok(millis) => Some(HEART_BEAT.max(Duration::from_millis(millis))),
-    };
-    let Some((they_send, they_want)) = header.and_then(|header| header.split_once(',')) else {
-        return (None, None);
-    };
-    (agreed(they_want), agreed(they_send).map(|interval| interval.saturating_mul(SILENT_INTERVALS)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn heart_beats_follow_the_slower_side_and_zero_means_never() {
-        let seconds = |n| Some(Duration::from_secs(n));
-        assert_eq!(agreed_beats(Some("0,0")), (None, None));
-        assert_eq!(agreed_beats(Some("20000,1000")), (seconds(10), seconds(60)));
-        assert_eq!(agreed_beats(Some("0,30000")), (seconds(30), None));
-        assert_eq!(agreed_beats(None), (None, None));
-        assert_eq!(agreed_beats(Some("rubbish")), (None, None));
-    }
 
     #[test]
     fn a_refusal_is_one_line_even_when_the_broker_sends_a_stack_trace() {

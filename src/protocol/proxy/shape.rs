@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer, ser::SerializeTuple};
 use serde_json::{Value, json};
 
-use crate::protocol::text::to_json;
+use crate::protocol::{REPLY_BYTES, RpcError, text::to_json};
 
 /// The version of NICOS's protocol whose shapes these are.
 pub const PROTOCOL_VERSION: u32 = 24;
@@ -263,7 +263,7 @@ impl StatusHead {
             parts.push(request);
         }
         parts.push("]}}");
-        parts.concat().into()
+        bounded(parts.concat())
     }
 }
 
@@ -285,7 +285,16 @@ pub fn reply(payload: &impl Serialize) -> Arc<str> {
 /// The same with a payload that is JSON already.
 #[must_use]
 pub fn reply_of(payload: &str) -> Arc<str> {
-    [SUCCESS, payload, "}"].concat().into()
+    bounded([SUCCESS, payload, "}"].concat())
+}
+
+/// A reply, unless it is too large.
+fn bounded(reply: String) -> Arc<str> {
+    if reply.len() > REPLY_BYTES {
+        error(&RpcError::reply_too_large(reply.len()).message)
+    } else {
+        reply.into()
+    }
 }
 
 /// The reply to a command that did not succeed.

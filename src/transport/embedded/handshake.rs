@@ -5,14 +5,14 @@ use std::time::Duration;
 use stomp_rs::protocol::ServerCommand;
 
 use super::{CredentialCheck, refusal::Refusal};
-use crate::wire::stomp::{Command, Frame, Limits, Version};
+use crate::wire::stomp::{Command, Frame, Limits, Version, read_heart_beat};
 
 /// What a peer may send before it has logged in: a CONNECT has no body and few headers.
 pub(super) const BEFORE_LOGIN: Limits =
     Limits { header_lines: 32, header_line_bytes: 4 * 1024, body_bytes: 1024 };
 
 /// No heart-beat comes or goes more often.
-const FASTEST_BEAT: u64 = 100;
+const FASTEST_BEAT: Duration = Duration::from_millis(100);
 
 /// What both sides agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,22 +54,14 @@ const LOGIN_HINT: &str = "the login is beamq, the passcode is the token in the f
 /// Mirrors what the peer offers: it beats as often as it says it can, and we as often as it wants.
 fn heart_beats(header: Option<&str>) -> Result<(Option<Duration>, Option<Duration>), Refusal> {
     let Some(header) = header else { return Ok((None, None)) };
-    let both =
-        header.split_once(',').and_then(|(can, wants)| Some((milliseconds(can)?, milliseconds(wants)?)));
-    let (can, wants) = both.ok_or_else(|| {
+    let (can, wants) = read_heart_beat(header).ok_or_else(|| {
         Refusal::new(
             format!("the heart-beat {header:?} is not of the form MS,MS"),
             "two whole numbers of milliseconds: how often you can send and how often you want to receive; 0 is never",
         )
     })?;
-    let interval = |ms: u64| (ms > 0).then(|| Duration::from_millis(ms.max(FASTEST_BEAT)));
+    let interval = |offer: Duration| (!offer.is_zero()).then(|| offer.max(FASTEST_BEAT));
     Ok((interval(can), interval(wants)))
-}
-
-fn milliseconds(text: &str) -> Option<u64> {
-    // A day is as good as any longer time, and cannot overflow any clock.
-    const DAY: u64 = 24 * 60 * 60 * 1000;
-    text.trim().parse::<u64>().ok().map(|ms| ms.min(DAY))
 }
 
 /// The answer to a CONNECT.

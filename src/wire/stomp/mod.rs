@@ -14,11 +14,13 @@ mod encode;
 mod error;
 mod escape;
 mod frame;
+mod heart_beat;
 #[cfg(test)]
 mod tests;
 
 pub use error::StompError;
 pub use frame::{Command, Frame, Headers, HeartBeat, Received, Version};
+pub use heart_beat::{Beats, read_heart_beat};
 
 /// How much one frame may cost its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,21 @@ impl StompCodec {
     /// frame on.
     pub fn set_version(&mut self, version: Version) {
         self.version = version;
+    }
+
+    /// Whether a frame has begun of which not all has come.
+    #[must_use]
+    pub fn is_within_frame(&self) -> bool {
+        !matches!(self.progress, decode::Progress::Between)
+    }
+
+    /// The headers of a frame whose body has not come to its end.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<&Headers> {
+        match &self.progress {
+            decode::Progress::InBody { headers, .. } => Some(headers),
+            _ => None,
+        }
     }
 
     /// The version in use.
