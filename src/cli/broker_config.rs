@@ -5,7 +5,6 @@
 
 use std::{
     fs,
-    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +15,7 @@ use super::{
     connect::Globals,
     exit::{Exit, Failure},
 };
-use crate::security::{Token, write_private_file};
+use crate::security::{Token, read_password_file, write_private_file};
 
 /// What is filled in.
 const TEMPLATE: &str = include_str!("../../deploy/activemq/activemq.xml");
@@ -103,17 +102,22 @@ fn check_names(users: &[String], queue: &str) -> Result<(), Failure> {
 fn account(folder: &Path, user: String, anew: bool) -> Result<Account, Failure> {
     let file = folder.join(&user);
     if !anew {
-        match fs::read_to_string(&file) {
-            Ok(text) => {
-                let password = text.trim_end_matches(['\r', '\n']).to_owned();
-                if password.is_empty() {
-                    let text = format!("the password file {} is empty", file.display());
-                    return Err(Failure::new(Exit::Failed, text).hint("delete it, and a password is made"));
+        match read_password_file(&file) {
+            Ok(read) => {
+                let password = read.password.expose().clone();
+                if let Some(reason) = unusable(&password) {
+                    let text = format!("the password of {user} {reason}");
+                    let hint =
+                        format!("write another one into {}, or delete it, and one is made", file.display());
+                    return Err(Failure::new(Exit::Failed, text).hint(hint));
                 }
                 return Ok(Account { user, file, password });
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(cannot("read", &file, &error)),
+            Err(error) if error.missing => {}
+            Err(error) => {
+                let failure = Failure::new(Exit::Failed, error.to_string());
+                return Err(failure.hint("delete it, and a password is made"));
+            }
         }
     }
     let password = Token::generate()
@@ -122,6 +126,15 @@ fn account(folder: &Path, user: String, anew: bool) -> Result<Account, Failure> 
     write_private_file(&file, format!("{password}\n").as_bytes())
         .map_err(|error| cannot("write", &file, &error))?;
     Ok(Account { user, file, password })
+}
+
+/// What the broker would make something else of.
+fn unusable(password: &str) -> Option<&'static str> {
+    // It resolves these after it has read the XML, where they cannot be escaped. `$` and `#` alone are harmless.
+    if ["${", "#{"].iter().any(|placeholder| password.contains(placeholder)) {
+        return Some("has `${` or `#{` in it, which the broker reads as something of its own");
+    }
+    (password.trim() != password).then_some("has a blank at its begin or end, which the broker leaves out")
 }
 
 fn filled_in(args: &BrokerConfigArgs, accounts: &[Account]) -> String {
@@ -152,8 +165,7 @@ fn filled_in(args: &BrokerConfigArgs, accounts: &[Account]) -> String {
         .replace("{{clients}}", &clients.join("\n"))
 }
 
-/// A value for an attribute. The broker resolves `${…}` and `#{…}` after it has read the XML, so that a
-/// password with those would become another one: `$` and `#` cannot be escaped there and are harmless alone.
+/// A value for an attribute.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -176,7 +188,9 @@ fn report(
             &json!({"configuration": file, "stomp": stomp, "openwire": openwire, "accounts": accounts}),
         );
     }
+    // Paths in beamq's configuration are relative to that file, wherever it is.
     let server = args.folder.join("passwords").join(&args.server_user);
+    let server = std::path::absolute(&server).unwrap_or(server);
     terminal.line(format!("wrote {}", file.display()))?;
     for account in accounts {
         terminal.line(format!("account {}: password in {}", account.user, account.file.display()))?;
@@ -240,6 +254,21 @@ mod tests {
             &fs::metadata(folder.path().join("gui")).unwrap().permissions(),
         );
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_password_that_the_broker_would_not_understand_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let account = |password: &str| {
+            fs::write(folder.path().join("gui"), password).unwrap();
+            account(folder.path(), "gui".into(), false)
+        };
+        for good in ["a \"b\" <c> & 'd' \\ : ü $ # {x}", "$x", "#"] {
+            assert_eq!(account(good).ok().unwrap().password, good);
+        }
+        for bad in ["", "a\nb", "a\tb", " a", "a ", "a${b}", "a#{b}"] {
+            assert!(account(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The options that every subcommand shares, and the connection that follows from them.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use serde::{Serialize, de::DeserializeOwned};
@@ -9,7 +12,10 @@ use super::{
     exit::{Exit, Failure},
     terminal::{ColorWhen, Terminal},
 };
-use crate::client::{Client, ClientError, Credentials, DataDir, LoginWith, ServerAddress};
+use crate::{
+    client::{Client, ClientError, Credentials, DataDir, LoginWith, ServerAddress, UserInfo},
+    security::read_password_file,
+};
 
 /// The account to log in with instead of the token. Arguments are visible to every user of the machine, and
 /// the environment of a process only to its own, so a password is never an argument.
@@ -24,10 +30,15 @@ pub struct Globals {
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
 
-    /// The server or broker, as stomp://[user:password@]host:port [default: the server of the data directory]
+    /// The server or broker, as stomp://[user[:password]@]host:port [default: the server of the data directory]
     #[arg(long, global = true, value_name = "URL", env = "BEAMQ_SERVER", hide_env_values = true)]
     #[arg(help_heading = "Global options")]
     pub server: Option<String>,
+
+    /// The file with the password of the user in --server
+    #[arg(long, global = true, value_name = "FILE", env = "BEAMQ_PASSWORD_FILE")]
+    #[arg(help_heading = "Global options")]
+    pub password_file: Option<PathBuf>,
 
     /// The server's data directory [default: $XDG_STATE_HOME/beamq or ~/.local/state/beamq]
     #[arg(long, global = true, value_name = "DIR", env = "BEAMQ_DATA", help_heading = "Global options")]
@@ -102,6 +113,17 @@ impl Session {
     }
 }
 
+/// The password of a user who is named without one.
+fn password_of(user: &str, file: Option<&Path>) -> Result<String, Failure> {
+    let hint = "name the file that holds it with --password-file FILE or BEAMQ_PASSWORD_FILE";
+    let Some(file) = file else {
+        return Err(Failure::new(Exit::Usage, format!("--server has no password of {user}")).hint(hint));
+    };
+    let read = read_password_file(file);
+    let read = read.map_err(|error| Failure::new(Exit::Usage, error.to_string()).hint(hint))?;
+    Ok(read.password.expose().clone())
+}
+
 /// Where to connect and what to log in with.
 struct Target {
     address: ServerAddress,
@@ -118,7 +140,14 @@ impl Target {
             let address = data.stomp_address()?;
             return Ok(Self { address, from_url: None, given: false, data: Some(data) });
         };
-        let (address, from_url) = ServerAddress::parse_url(url)?;
+        let (address, user) = ServerAddress::parse_url(url)?;
+        let from_url = match user {
+            Some(UserInfo::Both(credentials)) => Some(credentials),
+            Some(UserInfo::User(user)) => {
+                Some(Credentials { passcode: password_of(&user, globals.password_file.as_deref())?, user })
+            }
+            None => None,
+        };
         Ok(Self { address, from_url, given: true, data: globals.data_dir().ok() })
     }
 
@@ -195,7 +224,7 @@ impl Target {
                  is another server listening at {}?",
                 self.address
             )),
-            (Exit::Refused, _) => Some("check the user and the password in --server".to_owned()),
+            (Exit::Refused, _) => Some("check the user in --server, and its password".to_owned()),
             _ => None,
         };
         failure

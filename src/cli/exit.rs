@@ -221,7 +221,7 @@ impl From<DiscoveryError> for Failure {
             DiscoveryError::NotRunning { .. } => Self::new(Exit::Unreachable, message)
                 .hint("start it with `beamq serve`, or name another one with --data DIR or --server URL"),
             DiscoveryError::NoStomp { .. } => Self::new(Exit::Unreachable, message)
-                .hint("name a broker with --server stomp://user:password@host:port"),
+                .hint("name a broker with --server stomp://user@host:port and --password-file FILE"),
         }
     }
 }
@@ -229,7 +229,7 @@ impl From<DiscoveryError> for Failure {
 impl From<AddressError> for Failure {
     fn from(error: AddressError) -> Self {
         Self::new(Exit::Usage, format!("--server: {error}"))
-            .hint("the form is stomp://[user:password@]host:port")
+            .hint("the form is stomp://[user[:password]@]host:port")
     }
 }
 

@@ -25,6 +25,15 @@ impl Credentials {
     pub const TOKEN_USER: &'static str = "beamq";
 }
 
+/// What stands before the `@` of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserInfo {
+    /// A user with a passcode.
+    Both(Credentials),
+    /// A user whose passcode is kept elsewhere, where nobody sees it in a list of processes.
+    User(String),
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").field("user", &self.user).field("passcode", &"…").finish()
@@ -52,8 +61,8 @@ pub enum AddressError {
     /// The port is no number from 1 to 65535.
     #[error("the port must be a number from 1 to 65535")]
     Port,
-    /// A user without a password.
-    #[error("credentials are written as `user:password@`")]
+    /// A password without a user.
+    #[error("credentials are written as `user@` or `user:password@`")]
     Credentials,
     /// A `%` that is not followed by two hexadecimal digits, or bytes that are not UTF-8.
     #[error("`%` in credentials must be followed by two hexadecimal digits")]
@@ -64,12 +73,12 @@ pub enum AddressError {
 }
 
 impl ServerAddress {
-    /// Takes apart `stomp://[user:password@]host[:port]`. `%xx` in user and password is decoded.
+    /// Takes apart `stomp://[user[:password]@]host[:port]`. `%xx` in user and password is decoded.
     ///
     /// # Errors
     ///
     /// [`AddressError`]; the text itself is not repeated in it, because it may hold a password.
-    pub fn parse_url(url: &str) -> Result<(Self, Option<Credentials>), AddressError> {
+    pub fn parse_url(url: &str) -> Result<(Self, Option<UserInfo>), AddressError> {
         let rest = url.strip_prefix("stomp://").ok_or(AddressError::Scheme)?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (credentials, place) = match rest.rsplit_once('@') {
@@ -83,12 +92,19 @@ impl ServerAddress {
     }
 }
 
-fn parse_userinfo(userinfo: &str) -> Result<Credentials, AddressError> {
-    let (user, passcode) = userinfo.split_once(':').ok_or(AddressError::Credentials)?;
+fn parse_userinfo(userinfo: &str) -> Result<UserInfo, AddressError> {
+    let (user, passcode) = match userinfo.split_once(':') {
+        Some((user, passcode)) => (user, Some(percent_decoded(passcode)?)),
+        None => (userinfo, None),
+    };
     if user.is_empty() {
         return Err(AddressError::Credentials);
     }
-    Ok(Credentials { user: percent_decoded(user)?, passcode: percent_decoded(passcode)? })
+    let user = percent_decoded(user)?;
+    Ok(match passcode {
+        Some(passcode) => UserInfo::Both(Credentials { user, passcode }),
+        None => UserInfo::User(user),
+    })
 }
 
 fn parse_place(place: &str) -> Result<ServerAddress, AddressError> {
@@ -172,7 +188,10 @@ mod tests {
         let (place, credentials) =
             ServerAddress::parse_url("stomp://gui:p%40ss%3Aword@127.0.0.1:7000").unwrap();
         assert_eq!(place, address("127.0.0.1", 7000));
-        assert_eq!(credentials, Some(Credentials { user: "gui".into(), passcode: "p@ss:word".into() }));
+        let both = Credentials { user: "gui".into(), passcode: "p@ss:word".into() };
+        assert_eq!(credentials, Some(UserInfo::Both(both)));
+        let (place, user) = ServerAddress::parse_url("stomp://g%40i@127.0.0.1:7000").unwrap();
+        assert_eq!((place, user), (address("127.0.0.1", 7000), Some(UserInfo::User("g@i".into()))));
     }
 
     #[test]
@@ -196,7 +215,8 @@ mod tests {
             ("stomp://host:0", AddressError::Port),
             ("stomp://host:65536", AddressError::Port),
             ("stomp://host:one", AddressError::Port),
-            ("stomp://user@host", AddressError::Credentials),
+            ("stomp://@host", AddressError::Credentials),
+            ("stomp://us%er@host", AddressError::Escape),
             ("stomp://:secret@host", AddressError::Credentials),
             ("stomp://user:%zz@host", AddressError::Escape),
             ("stomp://user:%f@host", AddressError::Escape),

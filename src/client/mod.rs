@@ -9,7 +9,7 @@ mod connection;
 mod discovery;
 mod error;
 
-pub use address::{AddressError, Credentials, ServerAddress};
+pub use address::{AddressError, Credentials, ServerAddress, UserInfo};
 pub use connection::{Client, ClientOptions, Login, LoginWith};
 pub use discovery::{DataDir, DiscoveryError, Endpoint};
 pub use error::{ClientError, RpcError};

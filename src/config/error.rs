@@ -8,6 +8,7 @@ use std::{
 use serde_saphyr::Error as YamlError;
 
 use super::values::without_credentials;
+use crate::security::PasswordFileError;
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,12 +54,7 @@ pub enum ConfigError {
         nearest: Option<String>,
     },
     /// A file with a password cannot be used.
-    PasswordFile {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: String,
-    },
+    PasswordFile(PasswordFileError),
 }
 
 impl fmt::Display for ConfigError {
@@ -74,7 +70,7 @@ impl fmt::Display for ConfigError {
             Self::NotAConfiguration { path, reason } => {
                 write!(f, "{} is not a configuration: {reason}", path.display())
             }
-            Self::PasswordFile { path, reason } => write!(f, "the password file {} {reason}", path.display()),
+            Self::PasswordFile(error) => error.fmt(f),
             Self::Invalid { path, place, reason, allowed, nearest } => {
                 write!(f, "{}:", path.display())?;
                 if let Some(place) = place {
@@ -97,6 +93,12 @@ impl fmt::Display for ConfigError {
     }
 }
 
+impl From<PasswordFileError> for ConfigError {
+    fn from(error: PasswordFileError) -> Self {
+        Self::PasswordFile(error)
+    }
+}
+
 impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         // The system's error is part of the message already.
@@ -112,7 +114,7 @@ impl ConfigError {
             Self::Read { .. } => "config_unreadable",
             Self::NotAConfiguration { .. } => "config_not_text",
             Self::Invalid { .. } => "config_invalid",
-            Self::PasswordFile { .. } => "config_password_file",
+            Self::PasswordFile(_) => "config_password_file",
         }
     }
 

@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::Read,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,13 +11,11 @@ use super::{Config, ConfigError, EngineKind, NicosSessions};
 use crate::{
     engine::{PythonSettings, nicos::NicosSettings},
     nicos::Login,
-    security::{Account, Accounts, AccountsError, Secret},
+    security::{Account, Accounts, AccountsError, PasswordFile, Secret, read_password_file},
 };
 
 /// No configuration is larger; what is larger is something else.
 const FILE_LIMIT: u64 = 1 << 20;
-/// No password is longer.
-const PASSWORD_LIMIT: u64 = 4096;
 /// Asked more often, NICOS would do little else.
 const SHORTEST_ASKING: Duration = Duration::from_millis(100);
 /// Smaller messages would refuse ordinary scripts; larger ones would let one client take all memory.
@@ -176,31 +173,19 @@ impl Config {
         if let Some(nicos) = &mut self.engine.nicos {
             nicos.password = Some(read_password(&nicos.password_file, &mut self.warnings)?);
         }
+        // The broker's is read whenever the transport connects, so that a new one needs no restart. That it can be
+        // read is known before anything is started all the same.
         if let Some(broker) = self.transports.activemq.on_mut() {
-            broker.password = Some(read_password(&broker.password_file, &mut self.warnings)?);
+            read_password(&broker.password_file, &mut self.warnings)?;
         }
         Ok(())
     }
 }
 
 fn read_password(path: &Path, warnings: &mut Vec<String>) -> Result<Secret<String>, ConfigError> {
-    let refuse = |reason: String| ConfigError::PasswordFile { path: path.to_owned(), reason };
-    let unreadable = |error: std::io::Error| refuse(format!("cannot be read ({error})"));
-    let file = File::open(path).map_err(unreadable)?;
-    let mode = file.metadata().map_err(unreadable)?.permissions().mode();
-    let mut bytes = Vec::new();
-    file.take(PASSWORD_LIMIT + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > PASSWORD_LIMIT {
-        return Err(refuse("is longer than 4096 bytes; it is to hold the password alone".into()));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text".into()))?;
-    let password = text.strip_suffix('\n').unwrap_or(&text);
-    let password = password.strip_suffix('\r').unwrap_or(password);
-    if password.is_empty() {
-        return Err(refuse("is empty; write the password into it".into()));
-    }
-    if mode & 0o044 != 0 {
+    let PasswordFile { password, open_to_others } = read_password_file(path)?;
+    if open_to_others {
         warnings.push(format!("{0} can be read by others; run: chmod 600 {0}", path.display()));
     }
-    Ok(Secret::new(password.to_owned()))
+    Ok(password)
 }

@@ -385,16 +385,12 @@ pub struct ActivemqConfig {
     pub url: BrokerUrl,
     /// The account at the broker. Example: `beamq`.
     pub user: String,
-    /// The file with its password, relative to this file; a newline at its end does not count.
-    /// Example: `broker.password`.
+    /// The file with its password, relative to this file; a newline at its end does not count. It is read again
+    /// for every connection to the broker. Example: `broker.password`.
     pub password_file: PathBuf,
     /// The queue on which requests arrive. Default: `ss_admin`.
     #[serde(default = "ActivemqConfig::default_queue")]
     pub queue: PlainName,
-    /// What `password_file` holds.
-    #[serde(skip)]
-    #[schemars(skip)]
-    pub password: Option<Secret<String>>,
 }
 
 impl ActivemqConfig {

@@ -214,7 +214,7 @@ fn paths_are_relative_to_the_file_and_passwords_are_read_without_their_newline()
     assert_eq!(python.startup, [at("init.py")]);
     assert_eq!(config.catalogue.folders.as_deref().unwrap(), [at("commands")]);
     let broker = config.transports.activemq.on().unwrap();
-    assert_eq!(broker.password.as_ref().unwrap().expose(), "hunter2");
+    assert_eq!(broker.password_file, at("broker.password"));
     assert_eq!(broker.queue.as_str(), "ss_admin");
     let advice = format!("{0} can be read by others; run: chmod 600 {0}", at("broker.password").display());
     assert_eq!(config.warnings, [advice]);

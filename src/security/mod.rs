@@ -4,6 +4,7 @@
 //! show it. What a role may do is decided by the machines; what was done is kept by the journal.
 
 mod accounts;
+mod password_file;
 mod private_file;
 mod secret;
 mod throttle;
@@ -12,6 +13,7 @@ mod token;
 pub use accounts::{
     Account, Accounts, AccountsError, LoginOverload, PasswordHash, PasswordHashError, hash_password,
 };
+pub use password_file::{PasswordFile, PasswordFileError, read_password_file};
 pub use private_file::write_private_file;
 pub use secret::{Secret, same_secret};
 pub use throttle::LoginThrottle;

@@ -5,7 +5,6 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     config::Config,
-    security::Secret,
     transport::{
         Clients,
         activemq::{self, ActivemqSettings, BrokerAccount},
@@ -32,7 +31,7 @@ pub(super) fn start(
         account: BrokerAccount {
             address: wanted.url.0,
             user: wanted.user.clone(),
-            password: wanted.password.clone().unwrap_or_else(|| Secret::new(String::new())),
+            password_file: wanted.password_file.clone(),
         },
         queue: wanted.queue.as_str().to_owned(),
         message_bytes: usize::try_from(config.limits.message.0).unwrap_or(usize::MAX),

@@ -12,7 +12,7 @@ use beamq_machines::SessionId;
 
 use super::{event_log::Numbered, nicos::NicosLink};
 use crate::{
-    protocol::{CallId, EventKind},
+    protocol::{CallId, EventKind, native},
     transport::{Delivery, Origin, Outbox, Outgoing},
 };
 
@@ -40,6 +40,8 @@ pub(super) struct Client {
     pub(super) spoke: bool,
     /// Its session has ended: what was on its way is answered, and nothing is carried out.
     pub(super) leaving: bool,
+    /// It reads too slowly, and its session is being closed for that.
+    too_slow: bool,
 }
 
 impl Client {
@@ -73,6 +75,7 @@ impl Clients {
             nicos: None,
             spoke: false,
             leaving: false,
+            too_slow: false,
             origin,
         };
         self.by_session.insert(session, client);
@@ -110,6 +113,12 @@ impl Clients {
         for client in self.by_session.values_mut() {
             client.nicos = None;
         }
+    }
+
+    /// Notes that a client reads too slowly; `false` when that is known, or the client is gone.
+    pub(super) fn becomes_too_slow(&mut self, session: SessionId) -> bool {
+        let client = self.by_session.get_mut(&session);
+        client.is_some_and(|client| !std::mem::replace(&mut client.too_slow, true))
     }
 
     /// The end of the link that replies of tasks outside the loop go to.
@@ -204,10 +213,9 @@ impl BatchReply {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.0 = state.0.saturating_sub(1);
         state.1.extend(reply);
-        if state.0 > 0 || state.1.is_empty() {
+        if state.0 > 0 {
             return None;
         }
-        let parts: Vec<&str> = state.1.iter().map(AsRef::as_ref).collect();
-        Some(format!("[{}]", parts.join(",")).into())
+        native::reply_batch(&state.1)
     }
 }

@@ -451,7 +451,6 @@ impl Dispatcher {
     }
 
     fn close_slow(&mut self, session: SessionId) {
-        tracing::warn!(%session, "the client reads too slowly: its session is closed");
         self.to_self.send(Inside::TooSlow(session)).ok();
     }
 

@@ -82,7 +82,10 @@ impl Dispatcher {
             Inside::ProxySimulated(simulated) => self.proxy_simulated(*simulated),
             Inside::CatalogueChanged(catalogue) => self.catalogue_changed(catalogue),
             Inside::Judged(judgement) => self.examined(*judgement),
+            // Every message that finds no room says so.
+            Inside::TooSlow(session) if !self.clients.becomes_too_slow(session) => {}
             Inside::TooSlow(session) => {
+                tracing::warn!(%session, "the client reads too slowly: its session is closed");
                 self.metrics.client_was_too_slow();
                 let why = "the client reads too slowly".to_owned();
                 self.audit_end(session, &why);

@@ -16,4 +16,4 @@ pub use link::{ClientLink, Clients, Fault, LinkClosed, Origin};
 pub use look::Health;
 pub(crate) use look::{LookInside, Report};
 pub use loopback::BindError;
-pub use outbox::{Outbox, Outgoing, OutgoingMessages, Subject};
+pub use outbox::{Outbox, Outgoing, OutgoingMessages, Overrun, Subject};

@@ -180,6 +180,24 @@ impl OutgoingMessages {
     pub fn overran(&self) -> bool {
         self.backlog.overran.load(Ordering::Acquire)
     }
+
+    /// Tells the same for as long as it lives.
+    #[must_use]
+    pub fn overrun(&self) -> Overrun {
+        Overrun(Arc::clone(&self.backlog))
+    }
+}
+
+/// Tells whether a client reads too slowly: the server has closed its session then.
+#[derive(Clone, Debug)]
+pub struct Overrun(Arc<Backlog>);
+
+impl Overrun {
+    /// Whether a message found no room.
+    #[must_use]
+    pub fn has_come(&self) -> bool {
+        self.0.overran.load(Ordering::Acquire)
+    }
 }
 
 impl Drop for OutgoingMessages {

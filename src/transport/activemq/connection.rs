@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    path::PathBuf,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -23,15 +24,12 @@ use tokio_util::codec::{FramedRead, FramedWrite};
 
 use super::crew::{Crew, Hired};
 use crate::{
-    security::Secret,
-    wire::stomp::{Command, Frame, HeartBeat, Limits, Received, StompCodec, StompError, Version},
+    security::{PasswordFileError, Secret, read_password_file},
+    wire::stomp::{Beats, Command, Frame, HeartBeat, Limits, Received, StompCodec, StompError, Version},
 };
 
 /// How often each side promises to send something.
 const HEART_BEAT: Duration = Duration::from_secs(4);
-
-/// After so many missed beats the broker counts as gone. It may be late by a fifth, or busy.
-const BEATS_MISSED: u32 = 3;
 
 /// How long the broker may take to let us in.
 const LOGIN_WITHIN: Duration = Duration::from_secs(10);
@@ -46,8 +44,17 @@ pub struct BrokerAccount {
     pub address: SocketAddr,
     /// The account.
     pub user: String,
-    /// Its password.
-    pub password: Secret<String>,
+    /// The file with its password, which is read for each connection: a new password needs no restart.
+    pub password_file: PathBuf,
+}
+
+impl BrokerAccount {
+    async fn password(&self) -> Result<Secret<String>, LineError> {
+        let path = self.password_file.clone();
+        let read = tokio::task::spawn_blocking(move || read_password_file(&path)).await;
+        // It ends early only with the server.
+        read.map_err(|_| LineError::Closed)?.map(|file| file.password).map_err(LineError::from)
+    }
 }
 
 /// Why a connection cannot be made, or ended.
@@ -55,6 +62,8 @@ pub struct BrokerAccount {
 pub(super) enum LineError {
     #[error("the broker cannot be reached: {0}")]
     Unreachable(#[source] io::Error),
+    #[error(transparent)]
+    Password(#[from] PasswordFileError),
     #[error("the broker refuses the account: {0}")]
     Refused(String),
     /// Brokers sometimes refuse credentials by nothing but this.
@@ -68,6 +77,13 @@ pub(super) enum LineError {
     CarefulNoMore,
     #[error("nothing was heard of the broker for {} s", .0.as_secs())]
     Silent(Duration),
+    /// Somebody has forged its length.
+    #[error("the broker has sent the beginning of a message, and nothing more for {} s but signs of life", .after.as_secs())]
+    Unfinished {
+        after: Duration,
+        /// What acknowledges it, so that it does not come again.
+        ack: Option<String>,
+    },
     #[error("the connection broke: {0}")]
     Broken(#[source] io::Error),
     #[error("what the broker sends breaks the rules of STOMP: {0}")]
@@ -79,7 +95,7 @@ pub(super) enum LineError {
 impl LineError {
     /// Whether a message may be the cause that will come again with the next connection.
     pub(super) fn may_come_again(&self) -> bool {
-        matches!(self, Self::Rules(_) | Self::Complaint(_))
+        matches!(self, Self::Rules(_) | Self::Complaint(_) | Self::Unfinished { .. })
     }
 }
 
@@ -117,6 +133,42 @@ pub(super) struct Incoming {
 struct Silence {
     at_most: Duration,
     look: Pin<Box<Sleep>>,
+    /// How many bytes of an unfinished frame were there after half of the time.
+    half_way: Option<usize>,
+}
+
+impl Silence {
+    fn new(at_most: Duration, last_heard: Instant) -> Self {
+        Self { at_most, look: Box::pin(sleep_until(last_heard + at_most / 2)), half_way: None }
+    }
+
+    /// Looks how things stand with so many bytes of an unfinished frame, `None` between frames; tells then
+    /// whether the time is over, and whether the frame has grown. Not set anew with every frame: that would
+    /// cost more than a look now and then.
+    fn look(&mut self, last_heard: Instant, unfinished: Option<usize>) -> Looked {
+        let (half_way, at_last) = (last_heard + self.at_most / 2, last_heard + self.at_most);
+        let now = Instant::now();
+        if at_last <= now {
+            // What comes from a broker that is alive, and does not finish the frame, are its heart-beats: a
+            // whole message is here at once, for the broker is on this machine.
+            let grows = unfinished.is_some_and(|bytes| self.half_way.is_some_and(|before| before < bytes));
+            return if grows { Looked::Unfinished } else { Looked::Silent };
+        }
+        let passed = half_way <= now;
+        self.half_way = unfinished.filter(|_| passed);
+        self.look.as_mut().reset(if passed { at_last } else { half_way });
+        Looked::Early
+    }
+}
+
+/// What a look at the time tells.
+enum Looked {
+    /// It is not over.
+    Early,
+    /// Nothing came.
+    Silent,
+    /// Something came, but not the end of the frame.
+    Unfinished,
 }
 
 /// A broker without tcpNoDelay sends the rest of a message, and the next message, only once what it sent is
@@ -157,10 +209,11 @@ impl Connection {
         let frames = FramedRead::new(AcknowledgedAtOnce(reading), StompCodec::new(limits));
         let mut incoming = Incoming { frames, silence: None, last_heard: Instant::now() };
         let mut writer = FramedWrite::new(writing, StompCodec::new(Limits::default()));
+        let password = account.password().await?;
         let beat = HEART_BEAT.as_millis();
         let connect: Frame = build::Connect::new("1.2", account.address.ip().to_string())
             .header("login", account.user.clone())
-            .header("passcode", account.password.expose().clone())
+            .header("passcode", password.expose().clone())
             .header("heart-beat", format!("{beat},{beat}"))
             .into();
         writer.send(connect).await.map_err(LineError::from)?;
@@ -177,13 +230,10 @@ impl Connection {
                 return Err(LineError::Complaint(text));
             }
         }
-        let (beat, silence) = agreed_beats(connected.get("heart-beat"));
-        incoming.silence = silence.map(|at_most| {
-            let look = Box::pin(sleep_until(incoming.last_heard + at_most));
-            Silence { at_most, look }
-        });
+        let beats = Beats::agreed(HEART_BEAT, connected.get("heart-beat"));
+        incoming.silence = beats.silence.map(|at_most| Silence::new(at_most, incoming.last_heard));
         let (outlet, waiting) = mpsc::channel(WAITING_TO_BE_WRITTEN);
-        let writer = crew.hire(write_frames(writer, waiting, beat));
+        let writer = crew.hire(write_frames(writer, waiting, beats.send));
         let id = connected.get("session").unwrap_or_default().to_owned();
         Ok(Self { incoming, outlet, id, writer })
     }
@@ -195,6 +245,11 @@ impl Incoming {
         self.last_heard
     }
 
+    /// Waits for ever from now on.
+    pub(super) fn be_patient(&mut self) {
+        self.silence = None;
+    }
+
     /// The next frame. Nothing is lost when the future is dropped before it is ready.
     pub(super) async fn next(&mut self) -> Result<Frame, LineError> {
         loop {
@@ -203,13 +258,18 @@ impl Incoming {
                     biased;
                     received = self.frames.next() => received,
                     () = &mut silence.look => {
-                        let at_last = self.last_heard + silence.at_most;
-                        if at_last <= Instant::now() {
-                            return Err(LineError::Silent(silence.at_most));
+                        let within = self.frames.decoder().is_within_frame();
+                        let unfinished = within.then(|| self.frames.read_buffer().len());
+                        let after = silence.at_most;
+                        match silence.look(self.last_heard, unfinished) {
+                            Looked::Early => continue,
+                            Looked::Silent => return Err(LineError::Silent(after)),
+                            Looked::Unfinished => {
+                                let headers = self.frames.decoder().unfinished();
+                                let ack = headers.and_then(|headers| headers.get("ack")).map(str::to_owned);
+                                return Err(LineError::Unfinished { after, ack });
+                            }
                         }
-                        // Not set anew with every frame: that would cost more than a look now and then.
-                        silence.look.as_mut().reset(at_last);
-                        continue;
                     }
                 },
                 None => self.frames.next().await,
@@ -286,16 +346,4 @@ async fn write_what_waits(
 pub(super) fn complaint(error: &Frame) -> String {
     let text = error.get("message").unwrap_or("an ERROR without a message");
     text.lines().next().unwrap_or_default().chars().take(300).collect()
-}
-
-/// How often to send, and how long to wait, from the broker's `heart-beat`.
-fn agreed_beats(header: Option<&str>) -> (Option<Duration>, Option<Duration>) {
-    let agreed = |offer: &str| match offer.trim().parse() {
-        Ok(0) | Err(_) => None,
-        Ok(millis) => Some(HEART_BEAT.max(Duration::from_millis(millis))),
-    };
-    let Some((they_send, they_want)) = header.and_then(|header| header.split_once(',')) else {
-        return (None, None);
-    };
-    (agreed(they_want), agreed(they_send).map(|interval| interval.saturating_mul(BEATS_MISSED)))
 }

@@ -120,8 +120,17 @@ impl Line {
         (&mut self.push_ended).await.unwrap_or(LineError::Closed)
     }
 
+    /// Takes leave after a message that has no end, which the broker is not to send again. It ends the
+    /// connection then, and gives everything else that was not acknowledged to the next one.
+    pub(super) async fn drop_unfinished(&mut self, ack: String) -> Result<(), LineError> {
+        self.acknowledge(std::iter::once(ack)).await?;
+        self.requests.be_patient();
+        self.close().await;
+        Ok(())
+    }
+
     /// Takes leave, so that the broker knows at once what was not acknowledged.
-    pub(super) async fn close(mut self) {
+    pub(super) async fn close(&mut self) {
         let goodbye: Frame = build::Disconnect::new(GOODBYE).into();
         if send(&self.outlet, vec![goodbye]).await.is_err() {
             return;

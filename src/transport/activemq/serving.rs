@@ -21,7 +21,7 @@ use super::{
     names::{ReplyQueue, connection_of},
     pusher::Pusher,
     repeats::{Repeats, Verdict},
-    session::{Never, Notice, Request, Session, Shared, answer_again},
+    session::{Never, Notice, Request, Session, Shared, TOO_SLOW, answer_again},
     stance::{Stance, Step, TAKE_OVER_AFTER},
     topic,
 };
@@ -160,7 +160,7 @@ impl Transport {
     ) -> Option<LineError> {
         self.advised = false;
         let first = self.stance.connected(&line.id, line.since);
-        let ended = match self.take(&mut line, first).await {
+        let mut ended = match self.take(&mut line, first).await {
             Ok(()) => self.work(&mut line, shutdown).await,
             Err(error) => Some(error),
         };
@@ -168,6 +168,13 @@ impl Transport {
             self.take_leave(line).await;
             return None;
         }
+        let may_come_again = match &mut ended {
+            Some(LineError::Unfinished { ack, .. }) => match ack.take() {
+                Some(ack) => line.drop_unfinished(ack).await.is_err(),
+                None => true,
+            },
+            other => other.as_ref().is_some_and(LineError::may_come_again),
+        };
         line.pusher.lose();
         self.pusher.send_replace(None);
         self.unacknowledged.clear();
@@ -176,7 +183,6 @@ impl Transport {
         for session in self.sessions.values_mut() {
             session.is_away(self.settings.grace);
         }
-        let may_come_again = ended.as_ref().is_some_and(LineError::may_come_again);
         if line.mode == Mode::Careful || line.since.elapsed() > UNRELATED_AFTER {
             self.broken_in_a_row = 0;
         }
@@ -492,6 +498,9 @@ impl Transport {
 
     /// The session of a reply queue; a new one for one that was not seen before.
     async fn session(&mut self, queue: &ReplyQueue) -> Option<&mut Session> {
+        if self.sessions.get(queue.name()).is_some_and(Session::has_overrun) {
+            self.end_session(queue.name(), TOO_SLOW);
+        }
         if !self.sessions.contains_key(queue.name()) {
             let session = self.announce(queue).await?;
             self.sessions.insert(queue.name().to_owned(), session);
@@ -547,7 +556,7 @@ impl Transport {
     }
 
     /// Sends what is still on its way, and says goodbye.
-    async fn take_leave(&mut self, line: Line) {
+    async fn take_leave(&mut self, mut line: Line) {
         let until = Instant::now() + FAREWELL;
         // Nothing can be sent to those who are away.
         self.sessions.retain(|_, session| session.away.is_none());

@@ -25,13 +25,19 @@ use super::{
     repeats::{Repeats, tag, untag},
 };
 use crate::{
-    transport::{ClientLink, Committed, CommittedMessages, Fault, Outgoing, OutgoingMessages},
+    transport::{ClientLink, Committed, CommittedMessages, Fault, Outgoing, OutgoingMessages, Overrun},
     wire::stomp::Frame,
 };
 
 /// How many messages go to one client before the broker has confirmed them, and about how many bytes.
 const BURST_MESSAGES: usize = 32;
 const BURST_BYTES: usize = 256 * 1024;
+
+/// Brokers take no message above 100 MB, and end the connection for one.
+const LARGEST_MESSAGE: usize = 96 << 20;
+
+/// Why a session is over for which more would have to wait than may.
+pub(super) const TOO_SLOW: &str = "the client reads too slowly";
 
 /// How long the broker keeps a reply, and an event, that nobody reads.
 const REPLY_EXPIRES: Duration = Duration::from_secs(300);
@@ -82,6 +88,7 @@ pub(super) struct Session {
     /// Since when its queue has been away, and for how long that may be.
     pub(super) away: Option<Away>,
     queue: ReplyQueue,
+    overrun: Overrun,
     /// What writes; it ends with the session, unless it is to finish what it has.
     forwarder: Option<AbortHandle>,
 }
@@ -109,7 +116,7 @@ impl Session {
         let (again, repeated) = mpsc::channel(2 * PREFETCH);
         let (present, presence) = watch::channel(true);
         let (link, not_handed_over) = (Arc::new(link), Arc::<AtomicUsize>::default());
-        let committed = shared.committed.clone();
+        let (committed, overrun) = (shared.committed.clone(), outgoing.overrun());
         tokio::spawn(bring_requests(
             Arc::clone(&link),
             requested,
@@ -122,7 +129,19 @@ impl Session {
             drop(still_writing);
         }));
         let waiting = not_handed_over;
-        Self { number, queue, requests, link, waiting, committed, again, present, away: None, forwarder }
+        Self {
+            number,
+            queue,
+            overrun,
+            requests,
+            link,
+            waiting,
+            committed,
+            again,
+            present,
+            away: None,
+            forwarder,
+        }
     }
 
     /// Where its messages go.
@@ -151,6 +170,11 @@ impl Session {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
         }
         brought
+    }
+
+    /// Whether the server has closed it because too much waited for its client.
+    pub(super) fn has_overrun(&self) -> bool {
+        self.overrun.has_come()
     }
 
     /// Sends a reply once more.
@@ -230,6 +254,10 @@ impl Forwarder {
                     None => break Notice::Ended { session },
                 },
             };
+            // Nothing more is heard of this session; a client that reads again is to begin another one.
+            if self.outgoing.overran() {
+                break Notice::Refused { session, why: TOO_SLOW.to_owned() };
+            }
             let (burst, farewell) = self.burst(first);
             let taken = self.send(&burst).await;
             if farewell {
@@ -254,6 +282,12 @@ impl Forwarder {
         let mut burst = Vec::new();
         let mut next = Some(first);
         while let Some(message) = next.take_if(|message| !message.is_farewell()) {
+            if message.body.len() > LARGEST_MESSAGE {
+                let (bytes, session) = (message.body.len(), self.number);
+                tracing::warn!(bytes, session, "no broker takes such a message: it is left out");
+                next = self.outgoing.try_recv();
+                continue;
+            }
             bytes += message.body.len();
             burst.push(message);
             if burst.len() < BURST_MESSAGES && bytes < BURST_BYTES {
