@@ -1,6 +1,6 @@
 //! R29: clients behind a real ActiveMQ.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{collections::BTreeSet, path::Path, time::Instant};
 
 use beamq::wire::stomp::Command;
 use serde_json::json;
@@ -213,11 +213,11 @@ async fn activemq_the_command_line_works_through_the_broker() {
     let server = broker.server("").await;
     let script = server.home.path().join("hello.py");
     std::fs::write(&script, "print('hello from afar')").unwrap();
-    let (url, data) = (broker.url(), server.home.data());
+    let (url, data, password) = (broker.url(), server.home.data(), broker.password_file("ss_client"));
     let run = move |arguments: Vec<String>| {
         let mut command = support::program();
         command.arg("--server").arg(&url).arg("--data").arg(&data).args(arguments);
-        support::run(&mut command, b"")
+        support::run(command.env("BEAMQ_PASSWORD_FILE", &password), b"")
     };
     tokio::task::spawn_blocking(move || {
         let run = |line: &str| run(line.split_whitespace().map(str::to_owned).collect());
@@ -233,6 +233,20 @@ async fn activemq_the_command_line_works_through_the_broker() {
         run(&format!("submit {file}")).expect_code(0);
         let list = run("--json queue list").expect_code(0).document();
         assert_eq!(list["waiting"].as_array().map(Vec::len), Some(1), "{list}");
+        let waits = text(&list["waiting"][0]["id"]);
+        for line in [
+            "queue duplicate ID",
+            "queue edit ID --name another",
+            "queue move ID --back",
+            "queue hold ID",
+            "queue release ID",
+            "dry-run --job ID",
+            "dry-run --queue",
+            "commands",
+            "queue remove ID",
+        ] {
+            run(&line.replace("ID", &waits)).expect_code(0);
+        }
         run("queue clear").expect_code(0);
         run("queue release").expect_code(0);
         run("history").expect_code(0);
@@ -262,10 +276,39 @@ async fn activemq_the_command_line_works_through_the_broker() {
     })
     .await
     .unwrap();
-    let wrong = format!("stomp://ss_client:wrong@127.0.0.1:{}", broker.stomp);
-    let refused = tokio::task::spawn_blocking(move || {
-        support::run(support::program().args(["--server", &wrong, "status"]), b"")
-    });
-    refused.await.unwrap().expect_code(4);
     state_is(&server.client().await, "connected").await;
+}
+
+#[tokio::test]
+async fn activemq_r38_the_command_line_is_told_the_brokers_password_where_no_list_of_processes_shows_it() {
+    let broker = Broker::start().await;
+    let server = broker.server("").await;
+    let (url, data, port) = (broker.url(), server.home.data(), broker.stomp);
+    let [right, wrong] = ["ss_client", "other"].map(|user| broker.password_file(user));
+    let status = move |url: &str, password: Option<&Path>| {
+        let mut command = support::program();
+        command.args(["--server", url, "--data"]).arg(&data);
+        if let Some(password) = password {
+            command.arg("--password-file").arg(password);
+        }
+        support::run(command.arg("status"), b"")
+    };
+    tokio::task::spawn_blocking(move || {
+        status(&url, Some(&right)).expect_code(0);
+        let refused = status(&url, Some(&wrong)).expect_code(4);
+        assert!(refused.err.contains("password is invalid"), "{}", refused.err);
+        let missing = status(&url, None).expect_code(2);
+        assert!(missing.err.contains("no password of ss_client"), "{}", missing.err);
+        assert!(missing.err.contains("BEAMQ_PASSWORD_FILE"), "{}", missing.err);
+        let nowhere = status(&url, Some(Path::new("/nowhere/password"))).expect_code(2);
+        assert!(
+            nowhere.err.contains("the password file /nowhere/password cannot be read"),
+            "{}",
+            nowhere.err
+        );
+        // A password in the URL comes first, for scripts that keep the whole URL in BEAMQ_SERVER.
+        status(&format!("stomp://ss_client:wrong@127.0.0.1:{port}"), Some(&right)).expect_code(4);
+    })
+    .await
+    .unwrap();
 }

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::{
-    broker::{Broker, call, request, state_is},
+    broker::{Broker, RawStomp, call, request, state_is},
     harness::{DEADLINE, Home, QUICK, eventually, text, waits_for},
     http::metrics,
     java::{Classes, Talking},
@@ -49,16 +49,26 @@ async fn activemq_r31_a_broker_that_stops_and_comes_back_disturbs_no_job() {
 #[tokio::test]
 async fn activemq_r31_a_broker_that_falls_silent_is_left_and_found_again() {
     let broker = Broker::start().await;
-    let server = broker.server("  http: {address: \"127.0.0.1:0\"}\n").await;
+    let config = "  http: {address: \"127.0.0.1:0\"}\nsessions: {grace: \"1s\"}\n";
+    let server = broker.server(config).await;
     let watcher = server.client().await;
+    let mut raw = broker.raw().await;
+    raw.call("login", "session.login", json!({"token": server.token})).await;
     assert_eq!(metrics(&server).await["beamq_broker_connected"], 1.0);
     broker.signal(Signal::SIGSTOP);
     state_is(&watcher, "away: nothing was heard").await;
     assert_eq!(metrics(&server).await["beamq_broker_connected"], 0.0);
+    // The grace of its session ends while the broker is away.
+    let give_up = Instant::now() + DEADLINE;
+    while watcher.call("server.status", json!({})).await["clients"] != 1 {
+        assert!(Instant::now() < give_up, "the session lives on: {}", server.home.log());
+    }
     broker.signal(Signal::SIGCONT);
     state_is(&watcher, "connected").await;
     let told = metrics(&server).await;
     assert_eq!((told["beamq_broker_connected"], told["beamq_broker_connections_total"]), (1.0, 2.0));
+    let refused = raw.call("status", "server.status", json!({})).await;
+    assert_eq!(refused["error"]["code"], -32001, "{refused}");
     broker.user(&server).await;
 }
 
@@ -79,6 +89,119 @@ async fn activemq_a_wrong_password_is_told_and_mended_without_a_restart_of_the_b
     let server = Home::new(&format!("{QUICK}{wrong}")).start().await;
     state_is(&server.client().await, "away: the broker refuses the account: User other is not authorized")
         .await;
+}
+
+#[tokio::test]
+async fn activemq_a_new_password_is_made_in_one_place_and_only_the_broker_is_restarted_for_it() {
+    let mut broker = Broker::configured(&["--not-persistent"]);
+    broker.launch().await;
+    let server = broker.server("").await;
+    let mut watcher = server.client().await;
+    let go = server.home.path().join("go");
+    let id = watcher.submit("long", &waits_for(&go)).await;
+    watcher.line(&id, "group").await;
+    let before = broker.password("beamq");
+
+    // As docs/activemq.md says: delete or edit the file, run the command again, restart the broker.
+    std::fs::remove_file(broker.password_file("beamq")).unwrap();
+    let chosen = r#"a "b" <c> & 'd' \ : ü $ # {x}"#;
+    std::fs::write(broker.password_file("ss_client"), format!("{chosen}\n")).unwrap();
+    let made = broker.configure(&["--not-persistent"]);
+    assert!(made.status.success(), "{made:?}");
+    assert_ne!(broker.password("beamq"), before);
+    broker.end(Signal::SIGTERM).await;
+    broker.launch().await;
+    state_is(&watcher, "connected").await;
+    let mut raw = RawStomp::open(broker.stomp, "ss_client", chosen).await;
+    raw.subscribe("/temp-queue/r").await;
+    raw.call("info", "server.info", json!({})).await;
+    assert_eq!(watcher.job(&id).await["state"], "running");
+    let log = server.home.log();
+    assert!(!log.contains(&before) && !log.contains(&broker.password("beamq")), "the log holds a password");
+
+    // A wrong one, and then the right one again, without a restart of anything.
+    let right = std::fs::read(broker.password_file("beamq")).unwrap();
+    std::fs::write(broker.password_file("beamq"), "wrong").unwrap();
+    broker.end(Signal::SIGKILL).await;
+    broker.launch().await;
+    state_is(&watcher, "away: the broker refuses the account").await;
+    std::fs::remove_file(broker.password_file("beamq")).unwrap();
+    state_is(&watcher, "away: the password file").await;
+    std::fs::write(broker.password_file("beamq"), right).unwrap();
+    state_is(&watcher, "connected").await;
+    std::fs::write(&go, "").unwrap();
+    watcher.ends(&id, "succeeded").await;
+
+    // What the broker would make something else of is refused.
+    for password in ["${activemq.base}", "#{1}", "blank ", "two\nlines", ""] {
+        std::fs::write(broker.password_file("other"), password).unwrap();
+        let refused = broker.configure(&[]);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && said.contains("other"), "{password:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn activemq_r31_a_client_that_falls_behind_is_spared_what_is_out_of_date_and_closed_when_that_is_not_enough()
+ {
+    let broker = Broker::start().await;
+    let server = broker.server("sessions: {grace: \"10m\"}\n").await;
+    let watcher = server.client().await;
+    let mut clients = Vec::new();
+    for kind in ["queue", "job"] {
+        let mut raw = broker.raw().await;
+        raw.call("login", "session.login", json!({"token": server.token})).await;
+        raw.call("events", "events.subscribe", json!({"kinds": [kind]})).await;
+        clients.push(raw);
+    }
+    // Nothing reaches them while the broker hangs.
+    broker.signal(Signal::SIGSTOP);
+    state_is(&watcher, "away").await;
+    let (rounds, at_once) = (500, 1500);
+    for _ in 0..rounds {
+        watcher.call("queue.hold", json!({})).await;
+        watcher.call("queue.release", json!({})).await;
+    }
+    let last = watcher.call("queue.hold", json!({"why": "the last word"})).await;
+    assert_eq!(last["state"], "held", "{last}");
+    // Each of these tells something of its own: with their ends they are more than may wait for one client.
+    for _ in 0..2 {
+        let jobs: Vec<_> = (0..at_once)
+            .map(|n| json!({"name": format!("job {n}"), "script": "pass", "held": true, "group": "all"}))
+            .collect();
+        watcher.call("job.submit_batch", json!({"jobs": jobs})).await;
+        watcher.call("job.remove", json!({"group": "all"})).await;
+    }
+    let revision = watcher.revision().await;
+    broker.signal(Signal::SIGCONT);
+    state_is(&watcher, "connected").await;
+
+    // The one hears the newest after far fewer events than there were.
+    let (mut heard, mut seq) = (0, 0);
+    loop {
+        let (_, event) = clients[0].message().await;
+        assert_eq!(event["method"], "event.queue", "{event}");
+        let next = event["params"]["seq"].as_u64().unwrap();
+        // What was on its way when the connection was lost may come twice.
+        assert!(next > seq || heard < 64, "{next} after {seq}");
+        (heard, seq) = (heard + 1, next);
+        if event["params"]["revision"] == revision {
+            assert_eq!(event["params"]["state"], "held", "{event}");
+            break;
+        }
+    }
+    assert!((512..700).contains(&heard), "{heard} of more than {} events", 2 * rounds);
+    let status = clients[0].call("status", "server.status", json!({})).await;
+    assert_eq!(status["result"]["clients"], 2, "the session goes on, the other one's is closed: {status}");
+    // The other one is closed, and the journal says why.
+    let refused = clients[1].call("status", "server.status", json!({})).await;
+    assert_eq!(refused["error"]["code"], -32001, "{refused}");
+    let audit = watcher.call("audit.list", json!({"limit": 50})).await;
+    let closed: Vec<_> =
+        audit["entries"].as_array().unwrap().iter().filter(|entry| entry["outcome"] == "closed").collect();
+    assert_eq!(closed.len(), 1, "{audit:#}");
+    assert!(text(&closed[0]["after"]["why"]).contains("slow"), "{audit:#}");
+    assert_eq!(closed[0]["transport"], "activemq", "{audit:#}");
 }
 
 #[tokio::test]

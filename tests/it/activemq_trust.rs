@@ -108,7 +108,9 @@ async fn activemq_a_message_that_breaks_the_connection_does_so_a_few_times_at_mo
     // The broker passes on the names of properties as they are: one of these ends the headers early.
     let classes = Classes::compile(server.home.path(), &["tests/peers/activemq/Forger.java"]).await;
     let address = format!("tcp://127.0.0.1:{}", broker.openwire);
-    let mut forger = Talking::spawn(classes.command("Forger", &broker, &server, &address));
+    let mut command = classes.command("Forger", &broker, &server, &address);
+    command.arg("injects");
+    let mut forger = Talking::spawn(command);
     forger.says("sent").await;
     let mut raw = broker.raw().await;
     // Requests behind it are answered all the same; one that travelled with it may have to be sent again.
@@ -133,4 +135,63 @@ async fn activemq_a_message_that_breaks_the_connection_does_so_a_few_times_at_mo
     state_is(&server.client().await, "connected").await;
     let log = server.home.log();
     assert!(log.contains("breaks the rules of STOMP"), "the message did no harm at all: {log}");
+}
+
+#[tokio::test]
+async fn activemq_a_message_that_never_comes_to_the_length_it_claims_holds_others_up_once_and_costs_them_nothing()
+ {
+    let broker = Broker::start().await;
+    let server = broker.server("").await;
+    let watcher = server.client().await;
+    watcher.call("queue.hold", json!({})).await;
+    let mut raw = broker.raw().await;
+    raw.call("login", "session.login", json!({"token": server.token})).await;
+    let classes = Classes::compile(server.home.path(), &["tests/peers/activemq/Forger.java"]).await;
+    let mut command =
+        classes.command("Forger", &broker, &server, &format!("tcp://127.0.0.1:{}", broker.openwire));
+    command.arg("overstates");
+    let mut forger = Talking::spawn(command);
+    forger.says("sent").await;
+    // This is swallowed as a part of that message at first, and not lost.
+    raw.send(request("behind", &call("job.submit", json!({"job": {"name": "behind", "script": "pass"}}))))
+        .await;
+    let (frame, reply) = raw.message().await;
+    assert_eq!(frame.get("correlation-id"), Some("behind"));
+    assert_eq!(watcher.order().await, [text(&reply["result"]["id"])]);
+    let log = server.home.log();
+    assert_eq!(log.matches("not connected to the broker").count(), 1, "it came again: {log}");
+    assert!(log.contains("the broker has sent the beginning of a message"), "{log}");
+}
+
+#[tokio::test]
+async fn activemq_a_reply_larger_than_brokers_take_is_refused_and_costs_nobody_the_connection() {
+    let broker = Broker::start().await;
+    let server = broker.server("").await;
+    let watcher = server.client().await;
+    watcher.call("queue.hold", json!({})).await;
+    let mut raw = broker.raw().await;
+    raw.call("login", "session.login", json!({"token": server.token})).await;
+    // Beyond the BMP a character is written with three times its bytes.
+    let script = format!("# {}", "\u{1F600}".repeat(2_500_000));
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        let job = json!({"job": {"name": format!("large {n}"), "script": script}});
+        let reply = raw.call(&format!("submit {n}"), "job.submit", job).await;
+        ids.push(text(&reply["result"]["id"]));
+    }
+    let refused = raw.call("all", "queue.get", json!({"scripts": true})).await;
+    assert!(refused["error"]["data"]["kind"] == "too_large", "{} bytes", refused.to_string().len());
+    raw.send(request("proxy", r#"{"command": "getstatus"}"#)).await;
+    let (_, refused) = raw.message().await;
+    let why = text(&refused["payload"]);
+    assert!(refused["success"] == false && why.contains("bytes; at most"), "{}", why.len());
+    // Two of them go through, which is more than the memory that a client's queue has.
+    watcher.call("job.remove", json!({"ids": [ids[0]]})).await;
+    let two = raw.call("two", "queue.get", json!({"scripts": true})).await;
+    assert!(two["result"]["waiting"][1]["script"] == script.as_str());
+    // The command line's client takes as much.
+    let direct = watcher.call("queue.get", json!({"scripts": true})).await;
+    assert!(direct["waiting"] == two["result"]["waiting"]);
+    let log = server.home.log();
+    assert_eq!(log.matches("not connected to the broker").count(), 0, "{log}");
 }

@@ -4,7 +4,7 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command as Program, Stdio},
+    process::{Command as Program, Output, Stdio},
 };
 
 use beamq::{
@@ -48,18 +48,23 @@ impl Broker {
 
     /// The configuration of a broker that does not run yet.
     pub fn configured(options: &[&str]) -> Self {
-        let folder = TempDir::new().unwrap();
         let (stomp, openwire) = free_ports();
-        let made = Program::new(env!("CARGO_BIN_EXE_beamq"))
+        let broker = Self { folder: TempDir::new().unwrap(), process: None, stomp, openwire };
+        let made = broker.configure(options);
+        assert!(made.status.success(), "{made:?}");
+        broker
+    }
+
+    /// Runs `beamq broker-config` for this broker.
+    pub fn configure(&self, options: &[&str]) -> Output {
+        Program::new(env!("CARGO_BIN_EXE_beamq"))
             .arg("broker-config")
-            .arg(folder.path())
-            .args(["--stomp-port", &stomp.to_string(), "--openwire-port", &openwire.to_string()])
+            .arg(self.folder.path())
+            .args(["--stomp-port", &self.stomp.to_string(), "--openwire-port", &self.openwire.to_string()])
             .args(["--client", "ss_client", "--client", "other"])
             .args(options)
             .output()
-            .unwrap();
-        assert!(made.status.success(), "{made:?}");
-        Self { folder, process: None, stomp, openwire }
+            .unwrap()
     }
 
     /// Changes the configuration.
@@ -120,9 +125,9 @@ impl Broker {
         format!("127.0.0.1:{}", self.stomp).parse().unwrap()
     }
 
-    /// The URL for the command line.
+    /// The URL for the command line, which is told the password by a file.
     pub fn url(&self) -> String {
-        format!("stomp://ss_client:{}@127.0.0.1:{}", self.password("ss_client"), self.stomp)
+        format!("stomp://ss_client@127.0.0.1:{}", self.stomp)
     }
 
     /// The lines of beamq's configuration that make it use this broker.
@@ -189,10 +194,21 @@ pub async fn state_is(watcher: &User, begin: &str) {
     }
 }
 
-/// Two ports that nobody uses. They must be the same after a restart, so the system cannot choose then.
+/// Two ports that nobody uses. They must be the same after a restart, so the system cannot choose then. It
+/// must not give one of them to anybody else either, while the broker starts or is away: with a connection that
+/// goes out from its port a broker ends. So they are below those that the system chooses from.
 fn free_ports() -> (u16, u16) {
-    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
-    let (one, other) = (free(), free());
+    const LOWEST: u16 = 10_000;
+    let chosen_by_system = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let first = chosen_by_system.split_whitespace().next().and_then(|first| first.parse().ok());
+    let span = u32::from(first.unwrap_or(32_768_u16).max(LOWEST + 2000) - LOWEST);
+    // Tests that run at the same time begin to look far from each other.
+    let begin = std::process::id().wrapping_mul(7919) % span;
+    let mut free = (0..span).filter_map(|n| {
+        let port = LOWEST + u16::try_from((begin + n) % span).unwrap();
+        TcpListener::bind(("127.0.0.1", port)).ok()
+    });
+    let (one, other) = (free.next().unwrap(), free.next().unwrap());
     (one.local_addr().unwrap().port(), other.local_addr().unwrap().port())
 }
 

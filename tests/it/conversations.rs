@@ -8,9 +8,10 @@
 
 use std::{collections::VecDeque, env, fs, path::PathBuf};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::{harness::Server, nicos_daemon::Daemon, nicos_engine::is_engine, raw::Raw};
+use crate::{broker::Broker, harness::Server, nicos_daemon::Daemon, nicos_engine::is_engine, raw::Raw};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/conversations")
@@ -56,23 +57,37 @@ async fn nicos_says_the_same_in_the_proxy_dialect_as_the_python_engine() {
     let daemon = Daemon::start().await;
     let server = daemon.server("").await;
     is_engine(&mut server.client().await, "ready", "").await;
-    play_to("proxy_03-either-engine", &server, false).await;
+    play_to("proxy_03-either-engine", &server, Raw::connect(&server).await, false).await;
+}
+
+#[tokio::test]
+async fn activemq_r33_clients_behind_a_broker_hear_word_for_word_the_same() {
+    let broker = Broker::start().await;
+    for name in [
+        "01-first-contact",
+        "04-edits-and-conflicts",
+        "proxy_01-login-to-stop",
+        "proxy_02-waiting-scripts",
+        "proxy_03-either-engine",
+    ] {
+        let server = broker.server("").await;
+        play_to(name, &server, Raw::by_way_of(&broker).await, false).await;
+        // It takes its leave of the broker, so that the next one is the only one.
+        server.signal(Signal::SIGTERM);
+        assert!(server.ended().await.0.success());
+    }
 }
 
 async fn play(name: &str) {
-    play_to(name, &Server::start().await, env::var_os("BEAMQ_BLESS").is_some()).await;
+    let server = Server::start().await;
+    play_to(name, &server, Raw::connect(&server).await, env::var_os("BEAMQ_BLESS").is_some()).await;
 }
 
-async fn play_to(name: &str, server: &Server, bless: bool) {
+async fn play_to(name: &str, server: &Server, raw: Raw, bless: bool) {
     let path = folder().join(format!("{name}.txt"));
     let written = fs::read_to_string(&path).unwrap();
-    let mut peer = Peer {
-        raw: Raw::connect(server).await,
-        events: VecDeque::new(),
-        last_seq: 0,
-        status: None,
-        without_tracebacks: false,
-    };
+    let mut peer =
+        Peer { raw, events: VecDeque::new(), last_seq: 0, status: None, without_tracebacks: false };
     let home = server.home.path().display().to_string();
     let mut played = String::new();
     for line in written.lines().filter(|line| !line.starts_with('<')) {

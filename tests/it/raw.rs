@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tokio_util::codec::Framed;
 
-use crate::harness::{DEADLINE, Server};
+use crate::{
+    broker::Broker,
+    harness::{DEADLINE, Server},
+};
 
 pub struct Raw {
     framed: Framed<TcpStream, StompCodec>,
@@ -26,18 +29,28 @@ impl Raw {
     /// A connection that is through the endpoint's door and subscribed to a queue of its own.
     pub async fn connect(server: &Server) -> Self {
         let mut raw = Self::open(server).await;
-        raw.send(
-            Frame::new(Command::Connect)
-                .header("accept-version", "1.2")
-                .header("host", "localhost")
-                .header("login", "beamq")
-                .header("passcode", server.token.clone()),
-        )
-        .await;
-        assert_eq!(raw.frame().await.unwrap().command, Command::Connected);
-        raw.send(Frame::new(Command::Subscribe).header("id", "r").header("destination", "/temp-queue/r"))
-            .await;
+        raw.enter("beamq", &server.token).await;
         raw
+    }
+
+    /// The same by way of a broker.
+    pub async fn by_way_of(broker: &Broker) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", broker.stomp)).await.unwrap();
+        let mut raw = Self { framed: Framed::new(stream, StompCodec::new(Limits::default())) };
+        raw.enter("ss_client", &broker.password("ss_client")).await;
+        raw
+    }
+
+    async fn enter(&mut self, login: &str, passcode: &str) {
+        let connect = Frame::new(Command::Connect)
+            .header("accept-version", "1.2")
+            .header("host", "localhost")
+            .header("login", login)
+            .header("passcode", passcode);
+        self.send(connect).await;
+        assert_eq!(self.frame().await.unwrap().command, Command::Connected);
+        self.send(Frame::new(Command::Subscribe).header("id", "r").header("destination", "/temp-queue/r"))
+            .await;
     }
 
     /// A connection that is logged in to the server proper.
