@@ -3,7 +3,8 @@
 //! Our queue stays the authority: NICOS gets a script when it is to run, and has at most one of ours. Its events
 //! say what happens to it; where it is, is asked for at intervals, since NICOS would otherwise tell every line
 //! (`truth`). Orders are given when NICOS can carry them out and given again when it was between two statements
-//! (`run`, `orders`). What it writes and why it failed comes with its messages (`message`, `traceback`). The connection is
+//! (`run`, `orders`); what NICOS has no command for is evaluated there (`inside.py`). What it asks is judged by NICOS's own
+//! validators (`question`). What it writes and why it failed comes with its messages (`message`, `traceback`). The connection is
 //! made anew when it is lost, and a script that ran on meanwhile is recognised (`supervisor`).
 //!
 //! No decision about the queue belongs here. A script of somebody else makes the engine unavailable until it has
