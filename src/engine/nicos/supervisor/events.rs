@@ -83,6 +83,7 @@ impl Supervisor {
     }
 
     async fn processing(&mut self, request: &Value) {
+        self.told_of_script = Instant::now();
         let text = |key: &str| request.get(key).and_then(Value::as_str).map(str::to_owned);
         let id = text("reqid");
         if let Some(run) = self.run.as_mut().filter(|run| run.is(id.as_deref())) {
@@ -95,6 +96,7 @@ impl Supervisor {
     }
 
     async fn done(&mut self, request: &Value) {
+        self.told_of_script = Instant::now();
         let id = request.get("reqid").and_then(Value::as_str);
         let success = request.get("success").and_then(Value::as_bool).unwrap_or(false);
         if self.foreign.as_ref().is_some_and(|foreign| foreign.request.as_deref() == id) {

@@ -115,6 +115,8 @@ pub(super) struct Supervisor {
     foreign: Option<Foreign>,
     /// Our last request that has ended by NICOS's word.
     ended: Option<String>,
+    /// When NICOS told last that a script begins or has ended: what it was asked before is older.
+    told_of_script: Instant,
     run: Option<Run>,
     away: Option<Away>,
     queueing: bool,
@@ -147,6 +149,7 @@ impl Supervisor {
             thread_dead: false,
             foreign: None,
             ended: None,
+            told_of_script: Instant::now(),
             run: None,
             away: None,
             queueing: false,
@@ -352,10 +355,12 @@ impl Supervisor {
 
     /// What NICOS does at this moment.
     async fn saw(&mut self, truth: Truth) {
-        self.asked_at = None;
+        let asked = self.asked_at.take();
         self.why_blind = None;
         self.thread_dead = !truth.thread_lives;
-        self.see_foreign(&truth);
+        if asked.is_none_or(|asked| asked >= self.told_of_script) {
+            self.see_foreign(&truth);
+        }
         if let Some(link) = &mut self.link {
             link.seen = true;
         }
@@ -391,16 +396,16 @@ impl Supervisor {
         }
     }
 
+    fn has_ended(&self, truth: &Truth) -> bool {
+        self.ended.is_some() && self.ended == truth.request
+    }
+
     /// Notices scripts that are not ours, also those that began before we came.
     fn see_foreign(&mut self, truth: &Truth) {
-        // An answer may be older than the word that ours has ended, and that another one has begun since.
-        if self.ended.is_some() && self.ended == truth.request {
-            return;
-        }
         let ours = self.run.as_ref().is_some_and(|run| run.is(truth.request.as_deref()));
         if ours || self.queueing {
             self.foreign = None;
-        } else if truth.activity == Activity::Idle || !truth.thread_lives {
+        } else if truth.activity == Activity::Idle || !truth.thread_lives || self.has_ended(truth) {
             if let Some(foreign) = &mut self.foreign {
                 foreign.idle += 1;
                 if foreign.idle >= 3 {
