@@ -163,10 +163,9 @@ async fn what_does_not_listen_is_terminated_or_killed() {
 async fn a_child_that_ignores_sigterm_goes_with_its_job() {
     let mut engine = Engine::start();
     engine.submit(
-        "import subprocess\nchild = subprocess.Popen(['sh', '-c', 'trap \"\" TERM; echo up; sleep 1000 & wait'])\nprint(child.pid)\nwhile True:\n    try: child.wait()\n    except BaseException: pass\n",
+        "import subprocess\nchild = subprocess.Popen(['sh', '-c', 'trap \"\" TERM; echo up; sleep 1000 & wait'], stdout=subprocess.PIPE)\nchild.stdout.readline()\nprint(child.pid)\nprint('up')\nwhile True:\n    try: child.wait()\n    except BaseException: pass\n",
     );
     engine.until_printed("up").await;
-    engine.until(|told| told.stdout().len() == 2).await;
     let child = engine.told.stdout().iter().find_map(|text| text.parse().ok()).unwrap();
     engine.abort_with_grace(GRACE).await;
     assert!(!is_alive(child));
