@@ -4,7 +4,7 @@
 //! `@ event.prompt` and `@ output BEGIN` wait for an event, in the proxy dialect `@ status CODE`, `@ done ID`,
 //! `@ message BEGIN` and `@ NAME`: all events up to that one follow as `< json`,
 //! with lines of output one by one. `! touch NAME` makes a file in the folder `$HOME`, which scripts can
-//! wait for; `! leave out where it was` leaves out the traceback of an abort from there on. What differs from run to run is written as `…`. With `BEAMQ_BLESS=1` the files are written anew.
+//! wait for; What differs from run to run is written as `…`. With `BEAMQ_BLESS=1` the files are written anew.
 
 use std::{collections::VecDeque, env, fs, path::PathBuf};
 
@@ -86,8 +86,7 @@ async fn play(name: &str) {
 async fn play_to(name: &str, server: &Server, raw: Raw, bless: bool) {
     let path = folder().join(format!("{name}.txt"));
     let written = fs::read_to_string(&path).unwrap();
-    let mut peer =
-        Peer { raw, events: VecDeque::new(), last_seq: 0, status: None, without_tracebacks: false };
+    let mut peer = Peer { raw, events: VecDeque::new(), last_seq: 0, status: None };
     let home = server.home.path().display().to_string();
     let mut played = String::new();
     for line in written.lines().filter(|line| !line.starts_with('<')) {
@@ -99,10 +98,6 @@ async fn play_to(name: &str, server: &Server, raw: Raw, bless: bool) {
                 vec![peer.ask(&body).await]
             }
             Some(("@", what)) => peer.wait_for(what).await,
-            Some(("!", "leave out where it was")) => {
-                peer.without_tracebacks = true;
-                Vec::new()
-            }
             Some(("!", action)) => {
                 let file = action.strip_prefix("touch ").expect("an action is `touch NAME`");
                 fs::write(server.home.path().join(file), "").unwrap();
@@ -132,7 +127,6 @@ struct Peer {
     last_seq: u64,
     /// The code of the last status of the proxy dialect.
     status: Option<Value>,
-    without_tracebacks: bool,
 }
 
 fn is_event(message: &Value) -> bool {
@@ -157,8 +151,7 @@ impl Peer {
             // The line depends on the moment; only a new code is worth noting.
             let code = (name == "status").then(|| event["payload"][0].clone());
             let points = name == "message" && only_points(&event["payload"][3]);
-            let traceback = self.without_tracebacks && name == "message" && is_of_an_abort(&event["payload"]);
-            if !points && !traceback && (code.is_none() || code != self.status) {
+            if !points && (code.is_none() || code != self.status) {
                 self.events.push_back(event);
             }
             self.status = code.or(self.status.take());
@@ -219,14 +212,6 @@ fn fits(what: &str, event: &Value) -> bool {
 fn only_points(line: &Value) -> bool {
     let text = line.as_str().unwrap_or_default().trim();
     !text.is_empty() && text.chars().all(|c| c == '^' || c == '~')
-}
-
-/// Whether a message is a line of the traceback that the python engine writes of an abort.
-fn is_of_an_abort(message: &Value) -> bool {
-    let begins = ["Traceback (most recent call last):", "  ", "beamq.Abort: "];
-    message[1].is_number()
-        && message[2] == 30
-        && message[3].as_str().is_some_and(|text| begins.iter().any(|begin| text.starts_with(begin)))
 }
 
 /// Hides what differs from run to run.

@@ -7,6 +7,8 @@ import traceback
 import types
 from opcode import opname
 
+import beamq
+
 from . import hints
 from .channel import cut, safe_text
 
@@ -33,6 +35,9 @@ def show(error):
             return
         except BaseException:  # A hook of the script may do anything.
             pass
+    # People have asked for it, and the report says where the script was; NICOS writes nothing of it, either.
+    if isinstance(error, beamq.Abort):
+        return
     # The built-in hook reads the source from a file in older Pythons; this one knows the script's text.
     traceback.print_exception(type(error), error, error.__traceback__)
 
@@ -84,7 +89,8 @@ def report_of_exit(error, script_file):
 def report_of_error(error, script_file, source):
     """The report on an exception that nobody caught."""
     report = begin_report(error, "import" if at_import(error.__traceback__, script_file) else "run")
-    report["traceback"] = user_frames(error.__traceback__)
+    # Where a script hung that had to be aborted is most often in a library.
+    report["traceback"] = user_frames(error.__traceback__, with_libraries=isinstance(error, beamq.Abort))
     report["causes"] = causes_of(error)
     locate(report, error.__traceback__, script_file)
     if isinstance(error, SyntaxError) and error.lineno:
@@ -140,12 +146,13 @@ def entries(trace):
         trace = trace.tb_next
 
 
-def user_frames(trace):
-    """The frames that are the user's own, outermost first; those of installed libraries only when there
-    is nothing else."""
+def user_frames(trace, with_libraries=False):
+    """The frames that are the user's own, outermost first; those of installed libraries only when they are
+    wanted, or there is nothing else."""
     frames = [entry for entry in entries(trace) if not is_ours(entry.tb_frame.f_code.co_filename)]
     own = [entry for entry in frames if not is_installed(entry.tb_frame.f_code.co_filename)]
-    frames = own or frames
+    if own and not with_libraries:
+        frames = own
     if len(frames) > MOST_FRAMES:
         frames = frames[: MOST_FRAMES // 2] + frames[-MOST_FRAMES // 2:]
     return [describe_frame(entry) for entry in frames]
