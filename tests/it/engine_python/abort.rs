@@ -81,6 +81,24 @@ async fn a_finally_block_around_a_loop_runs_wherever_the_loop_is() {
 }
 
 #[tokio::test]
+async fn an_abort_is_no_error_in_the_output_and_its_report_says_where_in_a_library_the_script_was() {
+    let mut engine = Engine::start();
+    let packages = engine.folder.path().join("site-packages");
+    std::fs::create_dir(&packages).unwrap();
+    // Whatever it does, it does it in line 2.
+    let library = "def wait(said=[]):\n    while True: said or said.append(print('up'))\n";
+    std::fs::write(packages.join("hanging.py"), library).unwrap();
+    engine.submit(&format!("import sys\nsys.path.append({packages:?})\nimport hanging\nhanging.wait()\n"));
+    engine.until_printed("up").await;
+    engine.call(EngineCall::Abort(engine.job(), AbortStage::Ask));
+    let told = engine.until_ended().await;
+    assert_eq!(told.lines.iter().map(|line| &*line.text).collect::<Vec<_>>(), ["up"]);
+    let report = &told.end().report;
+    let frames: Vec<_> = report.traceback.iter().map(|frame| (&*frame.function, frame.line)).collect();
+    assert_eq!((report.line, &frames[..]), (Some(4), &[("<module>", 4), ("wait", 2)][..]));
+}
+
+#[tokio::test]
 async fn python_code_ends_when_asked() {
     for source in [
         "def stay():\n    while True: pass",
